@@ -1,0 +1,137 @@
+"""The superblock of ext2, ext3 and ext4, and of an external journal (jbd).
+
+Specification: Linux kernel documentation, ext4 Data Structures and Algorithms, section Super Block,
+https://docs.kernel.org/filesystems/ext4/super.html
+Which of the names applies: libblkid/src/superblocks/ext.c of util-linux.
+"""
+
+from typing import Any
+
+from construct import Bytes, Int32ul, Padding, Struct
+
+from preflight.binary import crc32c, parse, uuid_text
+from preflight.facts import Problem
+from preflight.filesystems import FileSystemReader, Superblock
+from preflight.filesystems._fields import MAX_SIZE, label
+from preflight.source import BlockSource
+
+SUPERBLOCK_OFFSET = 1024
+SUPERBLOCK_SIZE = 1024
+CHECKSUM_OFFSET = 0x3FC  # s_checksum, the last field: it covers all before it
+S_MAGIC = b"\x53\xef"  # 0xEF53
+
+SUPERBLOCK = Struct(
+    "s_inodes_count" / Int32ul,
+    "s_blocks_count_lo" / Int32ul,
+    "s_r_blocks_count_lo" / Int32ul,
+    "s_free_blocks_count_lo" / Int32ul,
+    "s_free_inodes_count" / Int32ul,
+    "s_first_data_block" / Int32ul,
+    "s_log_block_size" / Int32ul,  # the block size is 1024 << s_log_block_size
+    "s_log_cluster_size" / Int32ul,
+    "s_blocks_per_group" / Int32ul,
+    "s_clusters_per_group" / Int32ul,
+    "s_inodes_per_group" / Int32ul,
+    Padding(12),  # s_mtime … s_max_mnt_count
+    "s_magic" / Bytes(2),
+    Padding(18),  # s_state … s_creator_os
+    "s_rev_level" / Int32ul,
+    Padding(12),  # s_def_resuid … s_block_group_nr
+    "s_feature_compat" / Int32ul,
+    "s_feature_incompat" / Int32ul,
+    "s_feature_ro_compat" / Int32ul,
+    "s_uuid" / Bytes(16),
+    "s_volume_name" / Bytes(16),
+    "s_last_mounted" / Bytes(64),
+    Padding(136),  # s_algorithm_usage_bitmap … s_jnl_blocks
+    "s_blocks_count_hi" / Int32ul,
+    Padding(12),  # s_r_blocks_count_hi … s_want_extra_isize
+    "s_flags" / Int32ul,
+    Padding(664),  # s_raid_stride … s_reserved
+    "s_checksum" / Int32ul,
+)
+
+MAX_LOG_BLOCK_SIZE = 6  # 64 KiB, EXT2_MAX_BLOCK_LOG_SIZE 16 of e2fsprogs
+
+EXT2_FLAGS_TEST_FILESYS = 0x0004
+
+EXT3_FEATURE_COMPAT_HAS_JOURNAL = 0x0004
+
+EXT2_FEATURE_INCOMPAT_FILETYPE = 0x0002
+EXT3_FEATURE_INCOMPAT_RECOVER = 0x0004
+EXT3_FEATURE_INCOMPAT_JOURNAL_DEV = 0x0008
+EXT2_FEATURE_INCOMPAT_META_BG = 0x0010
+EXT4_FEATURE_INCOMPAT_64BIT = 0x0080
+
+EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER = 0x0001
+EXT2_FEATURE_RO_COMPAT_LARGE_FILE = 0x0002
+EXT2_FEATURE_RO_COMPAT_BTREE_DIR = 0x0004
+EXT4_FEATURE_RO_COMPAT_METADATA_CSUM = 0x0400
+
+EXT2_INCOMPAT = EXT2_FEATURE_INCOMPAT_FILETYPE | EXT2_FEATURE_INCOMPAT_META_BG
+EXT3_INCOMPAT = EXT2_INCOMPAT | EXT3_FEATURE_INCOMPAT_RECOVER
+EXT3_RO_COMPAT = (
+    EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE | EXT2_FEATURE_RO_COMPAT_BTREE_DIR
+)  # ext2 knows the same ones
+
+
+def read(source: BlockSource) -> Superblock | None:
+    """The superblock at byte 1024."""
+    data = source.read_at(SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE)
+    superblock = parse(SUPERBLOCK, data, "ext superblock", SUPERBLOCK_OFFSET)
+    if superblock.s_magic != S_MAGIC:
+        return None
+    type_ = _type(superblock)
+    if type_ is None:
+        return None
+    size, problems = _size(superblock)
+    if superblock.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM:
+        # libblkid since 2.40 does not name a file system whose checksum differs; a damaged one is better named.
+        computed = crc32c(data[:CHECKSUM_OFFSET])
+        if superblock.s_checksum != computed:
+            found = f"s_checksum is {superblock.s_checksum:#010x}, computed is {computed:#010x}"
+            problems.append(_problem(found, CHECKSUM_OFFSET))
+    return Superblock(
+        type_,
+        uuid=uuid_text(superblock.s_uuid),
+        label=label(superblock.s_volume_name),
+        size=size,
+        problems=tuple(problems),
+    )
+
+
+def _type(superblock: Any) -> str | None:
+    """The name by the feature bits, None for bits that no name allows."""
+    journal = superblock.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL
+    incompat, ro_compat = superblock.s_feature_incompat, superblock.s_feature_ro_compat
+    if incompat & EXT3_FEATURE_INCOMPAT_JOURNAL_DEV:
+        return "jbd"
+    if superblock.s_flags & EXT2_FLAGS_TEST_FILESYS:
+        return "ext4dev"
+    if incompat & ~EXT3_INCOMPAT or ro_compat & ~EXT3_RO_COMPAT:
+        return "ext4"
+    if journal:
+        return "ext3"
+    # A journal to replay and no journal: neither name allows it.
+    return None if incompat & ~EXT2_INCOMPAT else "ext2"
+
+
+def _size(superblock: Any) -> tuple[int | None, list[Problem]]:
+    """Bytes that the file system covers, None where the fields are impossible."""
+    if superblock.s_log_block_size > MAX_LOG_BLOCK_SIZE:
+        found = f"s_log_block_size is {superblock.s_log_block_size}, allowed is 0 to {MAX_LOG_BLOCK_SIZE}"
+        return None, [_problem(found, 0x18)]
+    blocks = superblock.s_blocks_count_lo
+    if superblock.s_feature_incompat & EXT4_FEATURE_INCOMPAT_64BIT:
+        blocks |= superblock.s_blocks_count_hi << 32
+    size = blocks * (1024 << superblock.s_log_block_size)
+    if not 0 < size <= MAX_SIZE:
+        return None, [_problem(f"s_blocks_count is {blocks} blocks, expected is 1 block to 2**63 bytes", 0x4)]
+    return size, []
+
+
+def _problem(message: str, field: int) -> Problem:
+    return Problem("superblock-invalid", message, "ext superblock", SUPERBLOCK_OFFSET + field)
+
+
+FILESYSTEM = FileSystemReader(read)

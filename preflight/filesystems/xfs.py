@@ -1,0 +1,129 @@
+"""The superblock of XFS, versions 4 and 5.
+
+Specification: XFS Algorithms & Data Structures, 3rd edition, section Superblocks,
+https://mirrors.edge.kernel.org/pub/linux/utils/fs/xfs/docs/xfs_filesystem_structure.pdf
+"""
+
+from typing import Any
+
+from construct import Bytes, Int8ub, Int16ub, Int32ub, Int32ul, Int64ub, Padding, Struct
+
+from preflight.binary import crc32c, parse_at, uuid_text
+from preflight.facts import Problem
+from preflight.filesystems import FileSystemReader, Superblock
+from preflight.filesystems._fields import MAX_SIZE, label
+from preflight.source import BlockSource
+from preflight.units import GiB, KiB
+
+XFS_SB_MAGIC = b"XFSB"
+
+SUPERBLOCK = Struct(
+    "sb_magicnum" / Bytes(4),
+    "sb_blocksize" / Int32ub,
+    "sb_dblocks" / Int64ub,
+    "sb_rblocks" / Int64ub,
+    "sb_rextents" / Int64ub,
+    "sb_uuid" / Bytes(16),
+    "sb_logstart" / Int64ub,
+    "sb_rootino" / Int64ub,
+    "sb_rbmino" / Int64ub,
+    "sb_rsumino" / Int64ub,
+    "sb_rextsize" / Int32ub,
+    "sb_agblocks" / Int32ub,
+    "sb_agcount" / Int32ub,
+    "sb_rbmblocks" / Int32ub,
+    "sb_logblocks" / Int32ub,
+    "sb_versionnum" / Int16ub,
+    "sb_sectsize" / Int16ub,
+    "sb_inodesize" / Int16ub,
+    "sb_inopblock" / Int16ub,
+    "sb_fname" / Bytes(12),
+    "sb_blocklog" / Int8ub,
+    "sb_sectlog" / Int8ub,
+    "sb_inodelog" / Int8ub,
+    "sb_inopblog" / Int8ub,
+    "sb_agblklog" / Int8ub,
+    "sb_rextslog" / Int8ub,
+    "sb_inprogress" / Int8ub,
+    "sb_imax_pct" / Int8ub,
+    Padding(72),  # sb_icount … sb_logsunit
+    "sb_features2" / Int32ub,
+    "sb_bad_features2" / Int32ub,
+    "sb_features_compat" / Int32ub,
+    "sb_features_ro_compat" / Int32ub,
+    "sb_features_incompat" / Int32ub,
+    "sb_features_log_incompat" / Int32ub,
+    "sb_crc" / Int32ul,  # the one little-endian field; crc32c of the sector, with zero in its place
+)
+
+CRC_OFFSET = 0xE0
+XFS_SB_VERSION_NUMBITS = 0x000F
+XFS_SB_VERSION_MOREBITSBIT = 0x8000
+XFS_SB_VERSION2_CRCBIT = 0x0100
+
+# Bounds of libxfs/xfs_format.h and xfs_fs.h, which libblkid checks as well.
+BLOCKLOG = range(9, 17)
+SECTLOG = range(9, 16)
+INODELOG = range(8, 12)
+MIN_RTEXTSIZE = 4 * KiB
+MAX_RTEXTSIZE = 1 * GiB
+MIN_AG_BLOCKS = 64
+
+
+def read(source: BlockSource) -> Superblock | None:
+    """The superblock at byte 0; those of the other allocation groups are not looked at."""
+    superblock = parse_at(SUPERBLOCK, source, 0, "XFS superblock")
+    if superblock.sb_magicnum != XFS_SB_MAGIC or not is_sane(superblock):
+        return None
+    return Superblock(
+        "xfs",
+        uuid=uuid_text(superblock.sb_uuid),
+        label=label(superblock.sb_fname),
+        size=superblock.sb_dblocks * superblock.sb_blocksize,
+        problems=_verify(source, superblock),
+    )
+
+
+def is_sane(superblock: Any) -> bool:
+    """Whether the geometry is possible: what libblkid asks beside the magic."""
+    rextsize = superblock.sb_rextsize * superblock.sb_blocksize
+    return (
+        superblock.sb_sectlog in SECTLOG
+        and superblock.sb_sectsize == 1 << superblock.sb_sectlog
+        and superblock.sb_blocklog in BLOCKLOG
+        and superblock.sb_blocksize == 1 << superblock.sb_blocklog
+        and superblock.sb_inodelog in INODELOG
+        and superblock.sb_inodesize == 1 << superblock.sb_inodelog
+        and superblock.sb_blocklog - superblock.sb_inodelog == superblock.sb_inopblog
+        and MIN_RTEXTSIZE <= rextsize <= MAX_RTEXTSIZE
+        and superblock.sb_imax_pct <= 100
+        and superblock.sb_agcount > 0
+        and 0 < superblock.sb_dblocks * superblock.sb_blocksize <= MAX_SIZE
+        and (superblock.sb_agcount - 1) * superblock.sb_agblocks + MIN_AG_BLOCKS <= superblock.sb_dblocks
+        and superblock.sb_dblocks <= superblock.sb_agcount * superblock.sb_agblocks
+    )
+
+
+def _verify(source: BlockSource, superblock: Any) -> tuple[Problem, ...]:
+    """What is wrong with a version 5 superblock.
+
+    libblkid since 2.39 does not name such a file system; a damaged one is better named.
+    """
+    if superblock.sb_versionnum & XFS_SB_VERSION_NUMBITS != 5:
+        return ()
+    if not superblock.sb_versionnum & XFS_SB_VERSION_MOREBITSBIT:
+        return (_problem("sb_versionnum is 5 without the bit MOREBITS (0x8000), which version 5 demands", 0x64),)
+    if not superblock.sb_features2 & XFS_SB_VERSION2_CRCBIT:
+        return (_problem("sb_features2 lacks the bit CRC (0x100), which version 5 demands", 0xC8),)
+    sector = source.read_at(0, superblock.sb_sectsize)  # 512 bytes to 32 KiB: sb_sectlog was checked
+    computed = crc32c(sector[:CRC_OFFSET] + bytes(4) + sector[CRC_OFFSET + 4 :]) ^ 0xFFFFFFFF
+    if superblock.sb_crc != computed:
+        return (_problem(f"sb_crc is {superblock.sb_crc:#010x}, computed is {computed:#010x}", CRC_OFFSET),)
+    return ()
+
+
+def _problem(message: str, offset: int) -> Problem:
+    return Problem("superblock-invalid", message, "XFS superblock", offset)
+
+
+FILESYSTEM = FileSystemReader(read)

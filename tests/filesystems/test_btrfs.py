@@ -1,0 +1,144 @@
+"""btrfs, against mkfs.btrfs and blkid."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from preflight.binary import crc32c
+from preflight.filesystems.btrfs import FILESYSTEM, SUPERBLOCK
+from preflight.source import BlockSource, Extent, Extents, Memory, Zeros
+from preflight.units import KiB, MiB
+from tests.filesystems.reading import agreed, ask, ask_file, stays_within_protocol
+from tests.tools import run, sparse
+
+UUID = "4b3f5a0e-1f7b-4a6e-8a57-2d1f6f5d9c01"
+SIZE = 128 * MiB
+
+
+def make(path: Path, *options: str, uuid: str = UUID) -> Path:
+    run("mkfs.btrfs", "-q", "-f", "-U", uuid, *options, sparse(path, SIZE))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("label", "options"),
+    [
+        (None, []),
+        ("a label with spaces", ["--mixed"]),
+        ("Größe €", ["--csum", "xxhash"]),
+        ("sha", ["--csum", "sha256"]),
+        ("blake", ["--csum", "blake2"]),
+        ("x" * 250, ["-n", "64k"]),
+    ],
+)
+def test_type_uuid_label_and_size_are_those_of_the_tools(tmp_path: Path, label: str | None, options: list[str]) -> None:
+    path = make(tmp_path / "disk", *(["-L", label] if label else []), *options)
+    found = agreed(FILESYSTEM, path)
+    assert (found.type, found.uuid, found.label, found.size) == ("btrfs", UUID, label, SIZE)
+    assert not found.problems
+
+
+def test_size_is_that_of_this_device_alone(tmp_path: Path) -> None:
+    other = sparse(tmp_path / "other", 192 * MiB)
+    path = sparse(tmp_path / "disk", SIZE)
+    run("mkfs.btrfs", "-q", "-f", "-d", "single", "-m", "single", path, other)
+    assert agreed(FILESYSTEM, path).size == SIZE
+    assert agreed(FILESYSTEM, other).size == 192 * MiB
+
+
+@pytest.mark.parametrize("csum", ["crc32c", "sha256", "blake2"])
+def test_wrong_checksum_names_the_file_system_and_tells(tmp_path: Path, csum: str) -> None:
+    path = make(tmp_path / "disk", "--csum", csum, "-L", "torn")
+    with path.open("r+b") as file:
+        file.seek(64 * KiB + 0x78)  # bytes_used
+        file.write(b"\xff")
+    found = ask_file(FILESYSTEM, path)
+    assert found is not None
+    assert (found.type, found.uuid, found.label, found.size) == ("btrfs", UUID, "torn", SIZE)
+    assert [(problem.code, problem.offset) for problem in found.problems] == [("superblock-invalid", 64 * KiB)]
+
+
+def test_mirror_of_a_wiped_disk_is_named_with_a_problem(tmp_path: Path) -> None:
+    path = make(tmp_path / "disk", "-L", "wiped")
+    with path.open("r+b") as file:
+        file.write(bytes(1 * MiB))
+    found = ask_file(FILESYSTEM, path)
+    assert found is not None
+    assert (found.type, found.uuid, found.label) == ("btrfs", UUID, "wiped")
+    assert [(problem.code, problem.offset) for problem in found.problems] == [("superblock-invalid", 64 * KiB)]
+
+
+def test_mirror_below_another_file_system_is_nothing(tmp_path: Path) -> None:
+    path = make(tmp_path / "disk")
+    with path.open("r+b") as file:
+        file.write(bytes(1 * MiB))
+    run("mke2fs", "-q", "-F", "-E", "nodiscard", path)
+    assert path.read_bytes()[64 * MiB + 0x40 :][:8] == b"_BHRfS_M"  # it is still there
+    assert ask_file(FILESYSTEM, path) is None
+
+
+def superblock(**fields: object) -> bytes:
+    values: dict[str, object] = dict.fromkeys((field.name for field in SUPERBLOCK.subcons), 0)
+    values |= {"csum": bytes(32), "magic": b"_BHRfS_M", "fsid": bytes(range(16)), "bytenr": 64 * KiB}
+    values |= {"dev_item": bytes(82), "label": b"built".ljust(256, b"\0"), "dev_item_total_bytes": 5 * MiB, **fields}
+    built: bytes = SUPERBLOCK.build(values).ljust(4096, b"\0")
+    return (crc32c(built[32:]) ^ 0xFFFFFFFF).to_bytes(4, "little") + built[4:]
+
+
+def on_disk(data: bytes) -> Extents:
+    parts: list[BlockSource] = [Zeros(64 * KiB), Memory(data), Zeros(MiB)]
+    extents, end = [], 0
+    for part in parts:
+        extents.append(Extent(end, part.size, part, 0))
+        end += part.size
+    return Extents(extents)
+
+
+def test_built_superblock_is_read() -> None:
+    found = ask(FILESYSTEM, on_disk(superblock()))
+    assert found is not None
+    assert (found.uuid, found.label, found.size) == ("00010203-0405-0607-0809-0a0b0c0d0e0f", "built", 5 * MiB)
+    assert not found.problems
+
+
+@pytest.mark.parametrize(
+    ("fields", "offset", "size"),
+    [
+        ({"bytenr": 64 * MiB}, 0x30, 5 * MiB),
+        ({"dev_item_total_bytes": 1 << 63}, 0xD1, None),
+        ({"dev_item_total_bytes": 0}, 0xD1, 0),
+    ],
+)
+def test_impossible_field_is_a_problem(fields: dict[str, int], offset: int, size: int | None) -> None:
+    found = ask(FILESYSTEM, on_disk(superblock(**fields)))
+    assert found is not None
+    assert [(problem.code, problem.offset) for problem in found.problems] == [("superblock-invalid", 64 * KiB + offset)]
+    assert found.size == size
+
+
+def test_unknown_checksum_type_is_not_judged() -> None:
+    found = ask(FILESYSTEM, on_disk(superblock(csum_type=9)))
+    assert found is not None
+    assert not found.problems
+
+
+def test_disk_below_1_mib_holds_no_btrfs() -> None:
+    assert ask(FILESYSTEM, Memory((bytes(64 * KiB) + superblock()).ljust(MiB - 1, b"\0"))) is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 1023), st.integers(0, 255))
+def test_any_changed_byte_stays_within_the_protocol(position: int, value: int) -> None:
+    data = bytearray(superblock())
+    data[position] = value
+    stays_within_protocol(FILESYSTEM, (bytes(64 * KiB) + data).ljust(MiB, b"\0"))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=4096))
+def test_any_bytes_stay_within_the_protocol(data: bytes) -> None:
+    whole = data.ljust(4096, b"\0")
+    stays_within_protocol(FILESYSTEM, (bytes(64 * KiB) + whole[:64] + b"_BHRfS_M" + whole[72:]).ljust(MiB, b"\0"))
+    stays_within_protocol(FILESYSTEM, data)

@@ -1,0 +1,241 @@
+"""FAT, against mkfs.vfat, mtools and blkid."""
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from preflight.filesystems.vfat import FILESYSTEM
+from preflight.source import Memory
+from preflight.units import KiB, MiB
+from tests.filesystems.blkid import blkid
+from tests.filesystems.reading import agreed, ask, ask_file, stays_within_protocol
+from tests.tools import run, sparse
+
+UUID = "DEAD-BEEF"
+
+
+def make(path: Path, *options: str, size: int = 16 * MiB) -> Path:
+    run("mkfs.vfat", "-i", "deadbeef", *options, sparse(path, size), env={"LC_ALL": "C.UTF-8"})
+    return path
+
+
+def patched(path: Path, offset: int, value: bytes) -> Path:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(value)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "label"),
+    [
+        (2 * MiB, ["-F", "12"], None),
+        (2 * MiB, ["-F", "12", "-n", "TEST-FAT"], "TEST-FAT"),
+        (1440 * KiB, ["-F", "12", "-n", "FLOPPY", "-M", "0xf0"], "FLOPPY"),
+        (32 * MiB, ["-F", "16", "-n", "ELEVEN CHAR"], "ELEVEN CHAR"),
+        (64 * MiB, ["-F", "16", "-S", "4096", "-n", "BIG SECTOR"], "BIG SECTOR"),
+        (64 * MiB, ["-F", "32", "-n", "EFI"], "EFI"),
+        (64 * MiB, ["-F", "32"], None),
+        (4 * MiB, ["-F", "32", "-n", "SMALL"], "SMALL"),
+        (64 * MiB, ["-F", "32", "-f", "1", "-s", "8", "-R", "64", "-n", "ONE FAT"], "ONE FAT"),
+        (64 * MiB, ["-F", "32", "--mbr=y", "-n", "WITH MBR"], "WITH MBR"),
+    ],
+)
+def test_type_uuid_label_and_size_are_those_of_the_tools(
+    tmp_path: Path, size: int, options: list[str], label: str | None
+) -> None:
+    path = make(tmp_path / "disk", *options, size=size)
+    found = agreed(FILESYSTEM, path)
+    assert (found.type, found.uuid, found.label) == ("vfat", UUID, label)
+    sector = path.read_bytes()[:512]
+    sectors = struct.unpack_from("<H", sector, 0x13)[0] or struct.unpack_from("<I", sector, 0x20)[0]
+    assert found.size == sectors * struct.unpack_from("<H", sector, 0xB)[0]
+    assert found.size is not None
+    assert 0 <= size - found.size < 64 * KiB  # whole tracks
+    assert not found.problems
+
+
+@pytest.mark.parametrize("options", [["-F", "16"], ["-F", "32", "-s", "1"]])
+@pytest.mark.parametrize("tool", ["mlabel", "fatlabel"])
+@pytest.mark.parametrize("label", ["SECOND", "NO NAME", ""])
+def test_changed_and_erased_labels_are_those_of_blkid(
+    tmp_path: Path, options: list[str], tool: str, label: str
+) -> None:
+    path = make(tmp_path / "disk", "-n", "FIRST", *options, size=40 * MiB)
+    if tool == "mlabel":
+        run("mlabel", "-i", path, f"::{label}" if label else "-c", *([] if label else ["::"]))
+    elif label:
+        run("fatlabel", path, label)
+    else:
+        run("fatlabel", "-r", path)
+    agreed(FILESYSTEM, path)
+
+
+@pytest.mark.parametrize("options", [["-F", "16"], ["-F", "32"]])
+def test_label_in_a_code_page_is_shown_as_its_bytes(tmp_path: Path, options: list[str]) -> None:
+    path = make(tmp_path / "disk", "-n", "OOO", *options, size=40 * MiB)
+    start = path.read_bytes().rindex(b"OOO        ")
+    patched(path, start, b"\x05\xe5\xe5")  # in code page 850; a name begins with 0x05 for 0xE5, which means free
+    assert agreed(FILESYSTEM, path).label == r"\xe5\xe5\xe5"
+
+
+def test_label_of_the_boot_sector_alone_does_not_count(tmp_path: Path) -> None:
+    path = patched(make(tmp_path / "disk", "-F", "16"), 0x2B, b"BOOT LABEL ")
+    assert agreed(FILESYSTEM, path).label is None
+    assert blkid(path)["LABEL_FATBOOT"] == "BOOT LABEL"
+
+
+def test_label_is_found_behind_a_directory_of_several_clusters(tmp_path: Path) -> None:
+    path = make(tmp_path / "disk", "-F", "32", "-s", "1", size=40 * MiB)
+    for number in range(40):  # 16 entries are a cluster
+        run("mmd", "-i", path, f"::dir{number}")
+    run("mlabel", "-i", path, "::LAST")
+    assert agreed(FILESYSTEM, path).label == "LAST"
+
+
+def test_deleted_and_long_name_entries_are_no_labels(tmp_path: Path) -> None:
+    path = make(tmp_path / "disk", "-F", "16", "-n", "KEPT")
+    (tmp_path / "file").write_bytes(b"x")
+    run("mlabel", "-c", "-i", path, "::")
+    run("mcopy", "-i", path, tmp_path / "file", "::a quite long name with lower case letters")
+    run("mlabel", "-i", path, "::BEHIND")
+    assert agreed(FILESYSTEM, path).label == "BEHIND"
+
+
+@pytest.mark.parametrize(("signature", "uuid"), [(b"\x29", UUID), (b"\x28", UUID), (b"\x00", None)])
+def test_serial_number_needs_the_extended_boot_signature(tmp_path: Path, signature: bytes, uuid: str | None) -> None:
+    path = patched(make(tmp_path / "disk", "-F", "16"), 0x26, signature)
+    assert agreed(FILESYSTEM, path).uuid == uuid
+
+
+def test_serial_number_zero_is_none(tmp_path: Path) -> None:
+    assert agreed(FILESYSTEM, patched(make(tmp_path / "disk", "-F", "32", size=40 * MiB), 0x43, bytes(4))).uuid is None
+
+
+def test_old_fat_without_a_name_is_told_by_its_fields(tmp_path: Path) -> None:
+    path = patched(make(tmp_path / "disk", "-F", "12", "-n", "OLD", size=2 * MiB), 0x36, b"\xcd\x13" * 4)
+    assert agreed(FILESYSTEM, path).label == "OLD"
+    patched(path, 0, b"\xe9\x00\x00")
+    assert agreed(FILESYSTEM, path).label == "OLD"
+
+
+@pytest.mark.parametrize(
+    ("offset", "value"),
+    [
+        (0x0B, b"\x00\x00"),  # BPB_BytsPerSec
+        (0x0B, b"\x00\x03"),
+        (0x0B, b"\x00\x01"),
+        (0x0B, b"\x00\x20"),
+        (0x0D, b"\x00"),  # BPB_SecPerClus
+        (0x0D, b"\x03"),
+        (0x0E, b"\x00\x00"),  # BPB_RsvdSecCnt
+        (0x10, b"\x00"),  # BPB_NumFATs
+        (0x15, b"\xf7"),  # BPB_Media
+        (0x15, b"\xf1"),
+        (0x36, b"JFS     "),
+        (0x36, b"HPFS    "),
+        (0x20, b"\x10\x00\x00\x00"),  # BPB_TotSec32 below the FATs
+    ],
+)
+def test_impossible_field_is_not_fat(tmp_path: Path, offset: int, value: bytes) -> None:
+    path = patched(make(tmp_path / "disk", "-F", "16", size=64 * MiB), 0x36, b"        ")
+    assert ask_file(FILESYSTEM, path) is not None
+    patched(path, offset, value)
+    assert ask_file(FILESYSTEM, path) is None
+    assert "TYPE" not in blkid(path)
+
+
+@pytest.mark.parametrize("label", ["dos", "gpt"])
+def test_partition_table_is_not_fat(tmp_path: Path, label: str) -> None:
+    path = sparse(tmp_path / "disk", 64 * MiB)
+    run("sfdisk", "-q", path, stdin=f"label: {label}\nsize=32MiB\n")
+    assert ask_file(FILESYSTEM, path) is None
+    patched(path, 0, b"\xeb\x63\x90" + b"\x8e\xd0\xbc\x00\xb0\xb8\x00\x00" * 4)  # how GRUB's boot.img begins
+    assert ask_file(FILESYSTEM, path) is None
+
+
+def test_bitlocker_is_not_fat(tmp_path: Path) -> None:
+    path = make(tmp_path / "disk", "-F", "32", size=40 * MiB)
+    patched(path, 0, b"\xeb\x58\x90MSWIN4.1")
+    assert ask_file(FILESYSTEM, path) is not None
+    patched(path, 440, struct.pack("<Q", 2 * MiB))
+    patched(path, 2 * MiB, b"-FVE-FS-")
+    assert ask_file(FILESYSTEM, path) is None
+    patched(path, 3, b"-FVE-FS-")
+    assert ask_file(FILESYSTEM, path) is None
+
+
+@pytest.mark.parametrize("offset", [0, 484])
+def test_other_signatures_in_fsinfo_are_a_problem(tmp_path: Path, offset: int) -> None:
+    path = patched(make(tmp_path / "disk", "-F", "32", "-n", "NAMED", size=40 * MiB), 512 + offset, b"ABCD")
+    found = ask_file(FILESYSTEM, path)
+    assert found is not None
+    assert (found.uuid, found.label) == (UUID, "NAMED")
+    assert [(problem.code, problem.where, problem.offset) for problem in found.problems] == [
+        ("superblock-invalid", "FAT FSInfo sector", 512)
+    ]
+    patched(path, 512 + offset, bytes(4))
+    assert not agreed(FILESYSTEM, path).problems
+
+
+def test_fsinfo_past_the_end_is_a_problem(tmp_path: Path) -> None:
+    path = patched(make(tmp_path / "disk", "-F", "32", size=20 * MiB), 0x30, b"\xff\xff")
+    found = ask_file(FILESYSTEM, path)
+    assert found is not None
+    assert [(problem.code, problem.offset) for problem in found.problems] == [("superblock-invalid", 0x30)]
+
+
+@pytest.mark.parametrize("options", [["-F", "16"], ["-F", "32"]])
+def test_root_directory_past_the_end_is_a_problem(tmp_path: Path, options: list[str]) -> None:
+    path = make(tmp_path / "disk", "-n", "GONE", *options, size=64 * MiB)
+    found = ask(FILESYSTEM, Memory(path.read_bytes()[: 8 * KiB]))
+    assert found is not None
+    assert (found.uuid, found.label, found.size) == (UUID, None, 64 * MiB)
+    assert [(problem.code, problem.where) for problem in found.problems] == [
+        ("superblock-invalid", "FAT root directory")
+    ]
+
+
+def fat32(chain: Callable[[int], int], filler: bytes = b"\xe5" * 32) -> bytes:
+    """A FAT32 of 1 MiB whose FAT is `chain` and whose data are `filler`."""
+    boot = struct.pack("<3s8sHBHBHHBHHHII", b"\xeb\x58\x90", b"test", 512, 1, 2, 1, 0, 0, 0xF8, 0, 0, 0, 0, 2048)
+    boot += struct.pack("<IHHIHH12sBBBI11s8s", 16, 0, 0, 2, 0, 0, bytes(12), 0x80, 0, 0x29, 1, b"X", b"FAT32   ")
+    fat = b"".join(struct.pack("<I", chain(cluster) & 0xFFFFFFFF) for cluster in range(2048))
+    return boot.ljust(1024, b"\0") + fat + filler * ((MiB - 1024 - 8192) // 32)
+
+
+@pytest.mark.parametrize(
+    "chain", [lambda cluster: cluster, lambda cluster: 5 - cluster, lambda cluster: cluster + 1, lambda _: 0x0FFFFFFF]
+)
+def test_chain_of_the_root_directory_ends_for_us(chain: Callable[[int], int]) -> None:
+    class Counting(Memory):
+        reads = 0
+
+        def read_at(self, offset: int, size: int) -> bytes:
+            self.reads += 1
+            return super().read_at(offset, size)
+
+    source = Counting(fat32(chain))
+    found = FILESYSTEM.read(source)
+    assert found is not None
+    assert found.label is None
+    assert source.reads < 220  # 99 clusters, two reads each
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 511), st.integers(0, 255))
+def test_any_changed_byte_stays_within_the_protocol(position: int, value: int) -> None:
+    data = bytearray(fat32(lambda _: 0x0FFFFFFF)[: 16 * KiB])
+    data[position] = value
+    stays_within_protocol(FILESYSTEM, bytes(data))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=512))
+def test_any_bytes_stay_within_the_protocol(data: bytes) -> None:
+    stays_within_protocol(FILESYSTEM, data)
+    stays_within_protocol(FILESYSTEM, data.ljust(510, b"\0")[:510] + b"\x55\xaa" + bytes(8 * KiB))
