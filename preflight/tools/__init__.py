@@ -1,0 +1,1 @@
+"""External programs and libraries, each behind one module that nothing else imports."""
