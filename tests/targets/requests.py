@@ -1,0 +1,73 @@
+"""Requests as the targets get them."""
+
+from typing import Any
+
+import msgspec
+
+from preflight.checking import check
+from preflight.targets import build_request
+from preflight.units import GiB
+from preflight.verdicts import Declared, DiskDeviceMapping, ImportRequest
+from tests import builders
+
+HOSTILE = (
+    "a b&c=d?e#f%41+g/h:i",
+    "镜像.raw",
+    "a\nDiskDeviceMapping.1.OSSBucket=evil",
+    "a\r\nb",
+    "a\u2028b\x85c\x0bd",
+    "\x1b[2Jx",
+    "a\u202eb",
+    "\"'\\$(reboot)`",
+    "a\x00b\x7f\x9b\U000e0041",
+    "~-_.!*'()",
+)
+
+
+def page_request() -> ImportRequest:
+    """What the page's example asks for, of a raw image of 20 GiB."""
+    declared = Declared(region_id="cn-hangzhou", oss_bucket="ecsimageos", oss_object="CentOS_5.4_32.raw")
+    report = check(builders.raw(virtual_size=20 * GiB), builders.profile(), declared)
+    return build_request([report], [declared])
+
+
+def request(**changes: Any) -> ImportRequest:
+    """A request with every parameter and two disks."""
+    full = ImportRequest(
+        region_id="cn-hangzhou",
+        image_name="debian-12",
+        description="two words",
+        architecture="x86_64",
+        os_type="linux",
+        platform="Others Linux",
+        disk_device_mapping=(
+            DiskDeviceMapping(format="qcow2", oss_bucket="my-images", oss_object="a/system.qcow2", disk_image_size=20),
+            DiskDeviceMapping(format="RAW", oss_bucket="my-images", oss_object="a/data.raw", disk_image_size=100),
+        ),
+    )
+    return msgspec.structs.replace(full, **changes)
+
+
+def with_key(key: str) -> ImportRequest:
+    """A request of one disk with this OSSObject."""
+    return request(disk_device_mapping=(DiskDeviceMapping("RAW", "my-images", key, 5),))
+
+
+PAIRS = [
+    ("Action", "ImportImage"),
+    ("RegionId", "cn-hangzhou"),
+    ("ImageName", "debian-12"),
+    ("Description", "two words"),
+    ("Architecture", "x86_64"),
+    ("OSType", "linux"),
+    ("Platform", "Others Linux"),
+    ("DiskDeviceMapping.1.Format", "qcow2"),
+    ("DiskDeviceMapping.1.OSSBucket", "my-images"),
+    ("DiskDeviceMapping.1.OSSObject", "a/system.qcow2"),
+    ("DiskDeviceMapping.1.DiskImageSize", "20"),
+    ("DiskDeviceMapping.2.Format", "RAW"),
+    ("DiskDeviceMapping.2.OSSBucket", "my-images"),
+    ("DiskDeviceMapping.2.OSSObject", "a/data.raw"),
+    ("DiskDeviceMapping.2.DiskImageSize", "100"),
+]
+"""The parameters of `request()` by their wire names."""
