@@ -76,6 +76,7 @@ ProblemCode = Literal[
     "filesystem-ambiguous",  # two superblocks claim one place
     "filesystem-past-end",  # larger than what it lies on
     "superblock-invalid",
+    "superblock-irregular",  # kernels mount it all the same
     "lvm-metadata-invalid",
     "lvm-incomplete",  # a physical volume is not on this disk
     "luks-header-invalid",

@@ -195,7 +195,8 @@ def _check_fsinfo(source: BlockSource, bpb: Any, fat32: Any) -> list[Problem]:
     for name, known in (("FSI_LeadSig", FSI_LEAD_SIGNATURES), ("FSI_StrucSig", FSI_STRUC_SIGNATURES)):
         if fsinfo[name] not in known:
             message = f"{name} is {fsinfo[name].hex()}, expected is {known[0].hex()}"
-            return [_problem(message, "FAT FSInfo sector", offset)]
+            # libblkid refuses the volume for it; Linux warns, and does without the hints of this sector.
+            return [Problem("superblock-irregular", message, "FAT FSInfo sector", offset)]
     return []
 
 

@@ -224,6 +224,18 @@ def damaged_superblock(image: Image, limits: Limits, declared: Declared) -> Iter
 
 
 @rule
+def irregular_superblock(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
+    """A part of a superblock that kernels can do without is wrong.
+
+    What: the FSInfo sector of a FAT32 file system lacks its signatures.
+    Why: the kernel mounts it with a warning; repair tools and some firmware do not take it.
+    Remedy: repair it with the file system's own tool.
+    Source: Microsoft FAT specification, "FAT32 FSInfo Sector Structure"; Linux fs/fat/inode.c.
+    """
+    yield from breaches(image, "Repair it with its own tool, fsck.vfat.", "superblock-irregular")
+
+
+@rule
 def incomplete_volume_group(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
     """A volume group needs a physical volume that is not on this disk.
 

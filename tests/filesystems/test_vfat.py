@@ -176,7 +176,7 @@ def test_other_signatures_in_fsinfo_are_a_problem(tmp_path: Path, offset: int) -
     assert found is not None
     assert (found.uuid, found.label) == (UUID, "NAMED")
     assert [(problem.code, problem.where, problem.offset) for problem in found.problems] == [
-        ("superblock-invalid", "FAT FSInfo sector", 512)
+        ("superblock-irregular", "FAT FSInfo sector", 512)
     ]
     patched(path, 512 + offset, bytes(4))
     assert not agreed(FILESYSTEM, path).problems

@@ -115,6 +115,7 @@ def test_what_passes_for_raw_only_because_nobody_knows_it_is_told_with_what_it_m
         ("luks-header-invalid", "damaged-superblock", "error"),
         ("md-superblock-invalid", "damaged-superblock", "error"),
         ("lvm-metadata-invalid", "damaged-superblock", "error"),
+        ("superblock-irregular", "irregular-superblock", "warning"),
         ("lvm-incomplete", "incomplete-volume-group", "warning"),
     ],
 )

@@ -28,6 +28,7 @@ WARNINGS: dict[ProblemCode, str] = {
     "mbr-entry-invalid": "kernels pass over the entry, and what lies past the disk is told as such",
     "mbr-boot-flag-invalid": "old boot managers keep values of their own there",
     "filesystem-ambiguous": "the rest of an older file system",
+    "superblock-irregular": "kernels mount it all the same",
     "lvm-incomplete": "the other physical volume may be the next disk of the request",
 }
 """The codes that do not stand for damage or hostility of the data, each with the reason."""
