@@ -37,7 +37,7 @@ ENDINGS: dict[str, tuple[str, ...]] = {
 
 _MAGICS = (
     (0, b"QFI\xfb", "qcow2"),
-    (0, b"QFI\xfb", "foreign"),
+    (0, b"QFI\xfb\0\0\0\1", "foreign"),  # qcow, the version before
     (0, b"QED\0", "foreign"),
     (0, b"Withou", "foreign"),  # Parallels, both of its spellings
     (64, b"\x7f\x10\xda\xbe", "foreign"),  # VDI

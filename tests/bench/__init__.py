@@ -1,0 +1,1 @@
+"""How fast `preflight` starts and reads, how much it reads, and how much memory it takes; run by `make bench`."""

@@ -1,0 +1,158 @@
+"""Measures, prints the tables, and writes them into BENCHMARKS.md."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tests.bench import processes
+from tests.bench.processes import Measured
+
+RUNS = 21
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "BENCHMARKS.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+# Targets.
+MAX_RATIO = 1.5  # of a whole process, against a Python that imports click and construct
+MAX_PEAK = 45_000_000  # bytes
+MAX_INSIDE = 0.005  # seconds, once everything is imported
+MAX_READS = 64
+MAX_BYTES = 1 << 20  # without the container's own map
+
+BASELINE = "`python -c 'import click, construct'`"
+PROCESS_IMAGES = ("1-GiB.raw", "1-GiB.qcow2", "2-TiB.qcow2", "2-TiB.vhd-dynamic")
+COMMANDS = ("inspect --no-guest", "inspect --no-guest --format json", "check --no-guest")
+Row = Sequence[str]
+
+
+def main() -> None:
+    """Measure everything in one run."""
+    preflight = Path(sys.executable).with_name("preflight")
+    if not preflight.exists():
+        raise SystemExit(f"{preflight} is not there: install the package beside this Python")
+    with tempfile.TemporaryDirectory(prefix="preflight-bench-") as name:
+        folder = Path(name)
+        subprocess.run([sys.executable, "-m", "tests.bench.disks", name], cwd=ROOT, check=True)
+        whole = processes.measure(_commands(folder, str(preflight)), RUNS, name)
+        images = sorted(path.name for path in folder.iterdir())
+        inside = _inside(folder, images)
+    text = "\n".join(_document(whole, inside))
+    print(text)
+    _write(text)
+
+
+def _commands(folder: Path, preflight: str) -> dict[str, list[str]]:
+    """What is run as a whole process, by the name of its row."""
+    commands = {BASELINE: [sys.executable, "-c", "import click, construct"]}
+    for image in PROCESS_IMAGES:
+        for command in COMMANDS:
+            commands[f"`preflight {command}`, {_shown(image)}"] = [preflight, *command.split(), str(folder / image)]
+    for peer in (["qemu-img", "info"], ["file"]):
+        found = shutil.which(peer[0])
+        if found:
+            image = "1-GiB.qcow2"
+            commands[f"`{' '.join(peer)}`, {_shown(image)}"] = [found, *peer[1:], str(folder / image)]
+    return commands
+
+
+def _inside(folder: Path, images: Sequence[str]) -> dict[str, dict[str, Any]]:
+    paths = [str(folder / image) for image in images]
+    command = [sys.executable, "-m", "tests.bench.inside", str(RUNS), *paths]
+    printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+    return {Path(path).name: values for path, values in json.loads(printed).items()}
+
+
+def _document(whole: Mapping[str, Measured], inside: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield from _machine()
+    yield from _table(("whole process", "median", "× baseline", "target", "", "peak", "target", ""), _whole_rows(whole))
+    yield ""
+    yield from _table(
+        ("`inspect()`, once imported", "median", "target", "", "reads", "target", "", "bytes", "target", ""),
+        _inside_rows(inside),
+    )
+
+
+def _whole_rows(whole: Mapping[str, Measured]) -> Iterator[Row]:
+    baseline = whole[BASELINE].seconds
+    for name, (seconds, peak) in whole.items():
+        ratio = seconds / baseline
+        shown = (f"{seconds * 1000:.0f} ms", f"{ratio:.2f}")
+        if name.startswith("`preflight"):
+            targets = (f"≤ {MAX_RATIO}", _verdict(ratio <= MAX_RATIO))
+            memory = f"{peak / 1e6:.1f} MB"
+            yield name, *shown, *targets, memory, f"≤ {MAX_PEAK / 1e6:.0f} MB", _verdict(peak <= MAX_PEAK)
+        else:
+            yield name, *shown, "", "", "", "", ""
+
+
+def _inside_rows(inside: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:
+    for image, values in inside.items():
+        seconds, reads, own, map_size = (values[key] for key in ("seconds", "reads", "bytes", "map"))
+        own -= map_size
+        shown = f"{own / 1024:.0f} KiB" + (f" + map {map_size / 1024:.0f} KiB" if map_size else "")
+        yield (
+            _shown(image),
+            *(f"{seconds * 1000:.2f} ms", f"≤ {MAX_INSIDE * 1000:.0f} ms", _verdict(seconds <= MAX_INSIDE)),
+            *(str(reads), f"≤ {MAX_READS}", _verdict(reads <= MAX_READS)),
+            *(shown, f"≤ {MAX_BYTES // 1024} KiB", _verdict(own <= MAX_BYTES)),
+        )
+
+
+def _shown(image: str) -> str:
+    """`2-TiB.vhd-fixed` in words."""
+    size, container = image.split(".")
+    return f"{size.replace('-', ' ')} {container.replace('vhd-', 'VHD, ')}"
+
+
+def _verdict(met: bool) -> str:
+    return "met" if met else "**missed**"
+
+
+def _table(head: Row, rows: Iterator[Row]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + " --- |" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+def _machine() -> Iterator[str]:
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    packages = ", ".join(f"{name} {version(name)}" for name in ("click", "construct", "msgspec"))
+    yield f"Measured on {time.strftime('%Y-%m-%d')}: {model}, {os.cpu_count()} cores; Python"
+    yield f"{platform.python_version()}, {packages}; {_first_line('qemu-img', '--version')}."
+    yield f"Medians of {RUNS} runs in turns."
+    yield ""
+
+
+def _first_line(*command: str) -> str:
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[0]
+
+
+def _write(text: str) -> None:
+    """Put the text between the marks of the document."""
+    old = DOCUMENT.read_text(encoding="utf-8")
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{DOCUMENT}: the marks {BEGIN} and {END} are not there")
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
