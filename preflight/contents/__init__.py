@@ -1,0 +1,77 @@
+"""Files inside file systems: what reads them, one module per file system, and the tree that resolves paths.
+
+Ready-made libraries read most of them (they are C, and run in a child process, see `preflight.containment`); btrfs
+has none that is fit, and is read here. A plugin is a module that ends in `CONTENTS`, an `Opener`.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from preflight.errors import PreflightError
+from preflight.source import BlockSource
+
+OPENERS = {
+    "ext2": "ext",
+    "ext3": "ext",
+    "ext4": "ext",
+    "xfs": "xfs",
+    "btrfs": "btrfs",
+    "ntfs": "ntfs",
+    "vfat": "fat",
+}
+"""Which module of this package reads the files of a file system, by `FileSystem.type`."""
+
+Kind = Literal["file", "directory", "symlink", "other"]
+
+
+class ContentsError(PreflightError):
+    """A file system whose contents, or a file that, could not be read; the text says which and why."""
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A file, directory, link or special file."""
+
+    kind: Kind
+    size: int
+    """In bytes; of a symlink, the length of its target."""
+    mode: int | None
+    """Permission bits, as in `stat.S_IMODE`; None where the file system has none."""
+    handle: Any
+    """The reader's own; nothing else looks at it."""
+
+
+class FileReader(Protocol):
+    """The files of one file system. Every method raises `ContentsError`, and nothing else for what the disk holds."""
+
+    @property
+    def root(self) -> Node:
+        """The topmost directory."""
+
+    def lookup(self, directory: Node, name: str) -> Node | None:
+        """The entry of this name, None where there is none. NTFS and FAT compare without case.
+
+        Names are text; bytes that are no UTF-8 are surrogate escapes, as in `os.fsdecode`.
+        """
+
+    def entries(self, directory: Node) -> Iterator[tuple[str, Node]]:
+        """All entries but `.` and `..`, in the order of the disk, at most `MAX_ENTRIES`."""
+
+    def read(self, node: Node, offset: int, size: int) -> bytes:
+        """Bytes of a regular file: fewer than `size` only at its end, holes as zeros."""
+
+    def target(self, link: Node) -> str:
+        """Where a symlink points, at most 4095 bytes."""
+
+
+MAX_ENTRIES = 65_536  # of one directory: /usr/lib on a large server has some thousands
+
+
+class Opener(msgspec.Struct, frozen=True):
+    """What opens the contents of a kind of file system."""
+
+    open: Callable[[BlockSource], FileReader]
+    """The files on this partition or volume; `ContentsError` where they cannot be read."""
+    subvolumes: Callable[[BlockSource], tuple[tuple[str, FileReader], ...]] | None = None
+    """btrfs: all subvolumes that may be a root, with their paths, the default one first; None for others."""

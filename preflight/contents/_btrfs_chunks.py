@@ -1,0 +1,142 @@
+"""Where logical addresses of btrfs lie on the device: the chunk map.
+
+All pointers in btrfs are logical. Chunks map stretches of them to stripes on devices; of those, one is here.
+
+Specification: btrfs on-disk format, section Chunk item, https://btrfs.readthedocs.io/en/latest/dev/On-disk-format.html
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from preflight.binary import parse
+from preflight.contents import ContentsError
+from preflight.contents import _btrfs_layouts as layouts
+from preflight.contents._btrfs_superblock import Filesystem, device_name
+
+MAX_CHUNKS = 65_536  # one of data has 1 GiB on all but small disks: 64 TiB
+WHERE = "btrfs chunk"
+
+COPIES = {"single": 1, "DUP": 2, "RAID1": 2, "RAID1C3": 3, "RAID1C4": 4, "RAID0": 1, "RAID10": 2}
+"""Of each byte. What is not here has parity, and is not read."""
+STRIPED = ("RAID0", "RAID10")
+
+
+class Stripe(msgspec.Struct, frozen=True):
+    """A place on a device."""
+
+    devid: int
+    dev_uuid: bytes
+    offset: int
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """A stretch of logical addresses."""
+
+    logical: int
+    length: int
+    profile: str
+    """As `btrfs filesystem df` names it."""
+    stripes: tuple[Stripe, ...]
+
+
+def from_item(filesystem: Filesystem, logical: int, data: bytes) -> Chunk:
+    """The chunk at `logical` by its CHUNK_ITEM; `ContentsError` where it breaks the format."""
+    where = f"{WHERE} at logical {logical:#x}"
+    if len(data) < layouts.CHUNK_ITEM_SIZE:
+        raise ContentsError(f"{where}: it has {len(data)} bytes, a CHUNK_ITEM has {layouts.CHUNK_ITEM_SIZE} at least")
+    item = parse(layouts.CHUNK_ITEM, data[: layouts.CHUNK_ITEM_SIZE], where, 0)
+    expected = layouts.CHUNK_ITEM_SIZE + item.num_stripes * layouts.STRIPE_SIZE
+    if not item.num_stripes or len(data) != expected:
+        raise ContentsError(f"{where}: num_stripes is {item.num_stripes}, which does not fit its {len(data)} bytes")
+    if item.stripe_len != layouts.STRIPE_LEN:
+        raise ContentsError(f"{where}: stripe_len is {item.stripe_len}, expected is {layouts.STRIPE_LEN}")
+    if not item.length or (item.length | logical) % filesystem.sectorsize or logical + item.length > 1 << 64:
+        sectors = f"whole sectors of {filesystem.sectorsize} bytes, below logical 2^64"
+        raise ContentsError(f"{where}: length is {item.length} bytes, expected are {sectors}")
+    profile = _profile(item.type, where)
+    copies = COPIES.get(profile)
+    if profile in STRIPED:
+        fits = item.num_stripes % (copies or 1) == 0 and (profile != "RAID10" or item.sub_stripes == copies)
+    else:
+        fits = copies is None or item.num_stripes == copies
+    if not fits:
+        raise ContentsError(f"{where}: {profile} with {item.num_stripes} stripes, {item.sub_stripes} sub_stripes")
+    stripes = []
+    for start in range(layouts.CHUNK_ITEM_SIZE, expected, layouts.STRIPE_SIZE):
+        stripe = parse(layouts.STRIPE, data[start : start + layouts.STRIPE_SIZE], where, start)
+        stripes.append(Stripe(stripe.devid, stripe.dev_uuid, stripe.offset))
+    return Chunk(logical, item.length, profile, tuple(stripes))
+
+
+def _profile(chunk_type: int, where: str) -> str:
+    profile_bits = chunk_type & ~layouts.BLOCK_GROUP_KINDS
+    profile = layouts.BLOCK_GROUP_PROFILES.get(profile_bits) if profile_bits else "single"
+    if profile is None or not chunk_type & layouts.BLOCK_GROUP_KINDS:
+        raise ContentsError(f"{where}: type is {chunk_type:#x}, which names no use or no single profile")
+    return profile
+
+
+def from_sys_chunk_array(filesystem: Filesystem) -> Iterator[Chunk]:
+    """The chunks that hold the chunk tree, from the superblock."""
+    array = filesystem.sys_chunk_array
+    where = f"{WHERE} in sys_chunk_array"
+    position = 0
+    while position < len(array):
+        start = position + layouts.KEY_SIZE
+        if start + layouts.CHUNK_ITEM_SIZE > len(array):
+            raise ContentsError(f"{where} at its byte {position}: cut off, the array has {len(array)} bytes")
+        key = parse(layouts.KEY, array[position:start], where, position)
+        if key.type != layouts.CHUNK_ITEM_KEY:
+            raise ContentsError(f"{where}: type of the key is {key.type}, expected is {layouts.CHUNK_ITEM_KEY}")
+        item = parse(layouts.CHUNK_ITEM, array[start : start + layouts.CHUNK_ITEM_SIZE], where, start)
+        end = start + layouts.CHUNK_ITEM_SIZE + item.num_stripes * layouts.STRIPE_SIZE
+        yield from_item(filesystem, key.offset, array[start:end])
+        position = end
+
+
+class ChunkMap:
+    """From logical addresses to bytes of this device."""
+
+    def __init__(self, filesystem: Filesystem, chunks: Iterable[Chunk]) -> None:
+        """`chunks` in any order; where two overlap, the one that begins later counts."""
+        self._filesystem = filesystem
+        self._chunks = sorted(chunks, key=_logical)
+
+    def locate(self, logical: int) -> tuple[list[int], int]:
+        """Where the byte at `logical` is on this device, each copy of it, and how many bytes go on in one piece there.
+
+        Raises `ContentsError` where no chunk has it, or where it is on other devices only.
+        """
+        index = bisect_right(self._chunks, logical, key=_logical) - 1
+        chunk = self._chunks[index] if index >= 0 else None
+        if chunk is None or logical >= chunk.logical + chunk.length:
+            raise ContentsError(f"btrfs: no chunk has the logical address {logical:#x}")
+        copies = COPIES.get(chunk.profile)
+        if copies is None:
+            raise ContentsError(f"btrfs: {chunk.profile} is not read here (chunk at logical {chunk.logical:#x})")
+        offset = logical - chunk.logical
+        remaining = chunk.length - offset
+        stripes = chunk.stripes
+        if chunk.profile in STRIPED:
+            columns = len(stripes) // copies
+            row, column = divmod(offset // layouts.STRIPE_LEN, columns)
+            stripes = stripes[column * copies : (column + 1) * copies]
+            within = offset % layouts.STRIPE_LEN
+            offset = row * layouts.STRIPE_LEN + within
+            if columns > 1:
+                remaining = min(remaining, layouts.STRIPE_LEN - within)
+        here = (self._filesystem.devid, self._filesystem.device_uuid)
+        places = [stripe.offset + offset for stripe in stripes if (stripe.devid, stripe.dev_uuid) == here]
+        if not places:
+            names = " and ".join(device_name(stripe.devid, stripe.dev_uuid) for stripe in stripes)
+            raise ContentsError(
+                f"btrfs: what is at logical {logical:#x} ({chunk.profile}) lies on {names}, which is missing:"
+                f" here is {device_name(*here)} alone"
+            )
+        return places, remaining
+
+
+def _logical(chunk: Chunk) -> int:
+    return chunk.logical

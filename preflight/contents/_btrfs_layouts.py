@@ -1,0 +1,205 @@
+"""What btrfs writes: numbers, flags and the layouts of nodes and items.
+
+Specification: btrfs on-disk format, sections Superblock, Header, Chunk item, Inode item, Root item, Directory item
+and Extent data, https://btrfs.readthedocs.io/en/latest/dev/On-disk-format.html. The first part of the superblock is
+`preflight.filesystems.btrfs.SUPERBLOCK`.
+"""
+
+import struct
+
+from construct import Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Struct
+
+from preflight.units import KiB
+
+Key = tuple[int, int, int]
+"""objectid, type and offset: the order in which items lie in their tree."""
+
+MAX_U64 = (1 << 64) - 1
+
+# Objectids: trees, and what else stands in their place.
+ROOT_TREE_OBJECTID = 1
+CHUNK_TREE_OBJECTID = 3
+FS_TREE_OBJECTID = 5
+EMPTY_SUBVOL_DIR_OBJECTID = 2
+FIRST_FREE_OBJECTID = 256  # of subvolumes, and of the inodes in them
+LAST_FREE_OBJECTID = (1 << 64) - 256
+FIRST_CHUNK_TREE_OBJECTID = 256
+
+# Types of items.
+INODE_ITEM_KEY = 1
+INODE_REF_KEY = 12
+DIR_ITEM_KEY = 84
+DIR_INDEX_KEY = 96
+EXTENT_DATA_KEY = 108
+ROOT_ITEM_KEY = 132
+ROOT_REF_KEY = 156
+CHUNK_ITEM_KEY = 228
+
+INCOMPAT_FLAGS = (
+    "MIXED_BACKREF",
+    "DEFAULT_SUBVOL",
+    "MIXED_GROUPS",
+    "COMPRESS_LZO",
+    "COMPRESS_ZSTD",
+    "BIG_METADATA",
+    "EXTENDED_IREF",
+    "RAID56",
+    "SKINNY_METADATA",
+    "NO_HOLES",
+    "METADATA_UUID",
+    "RAID1C34",
+    "ZONED",
+    "EXTENT_TREE_V2",
+    "RAID_STRIPE_TREE",
+    "ENCRYPT",
+    "SIMPLE_QUOTA",
+    "REMAP_TREE",
+)
+"""By bit."""
+INCOMPAT_METADATA_UUID = 1 << 10
+# Read are those that leave the way from a path to its bytes as it was. The compat_ro ones (free-space tree, block-group
+# tree, verity) all do: they concern who writes.
+INCOMPAT_NOT_READ = 1 << 13 | 1 << 14 | 1 << 15 | 1 << 17
+
+# What follows `label` in the superblock, up to the spare copies of the roots.
+SUPERBLOCK_END = Struct(
+    "cache_generation" / Int64ul,
+    "uuid_tree_generation" / Int64ul,
+    "metadata_uuid" / Bytes(16),
+    "reserved" / Bytes(224),
+    "sys_chunk_array" / Bytes(2048),
+)
+
+# What `preflight.filesystems.btrfs.SUPERBLOCK` keeps together as the rest of dev_item.
+DEV_ITEM_END = Struct(
+    "bytes_used" / Int64ul,
+    "io_align" / Int32ul,
+    "io_width" / Int32ul,
+    "sector_size" / Int32ul,
+    "type" / Int64ul,
+    "generation" / Int64ul,
+    "start_offset" / Int64ul,
+    "dev_group" / Int32ul,
+    "seek_speed" / Int8ul,
+    "bandwidth" / Int8ul,
+    "uuid" / Bytes(16),
+    "fsid" / Bytes(16),
+)
+
+HEADER = Struct(
+    "csum" / Bytes(32),
+    "fsid" / Bytes(16),
+    "bytenr" / Int64ul,
+    "flags" / Int64ul,
+    "chunk_tree_uuid" / Bytes(16),
+    "generation" / Int64ul,
+    "owner" / Int64ul,
+    "nritems" / Int32ul,
+    "level" / Int8ul,
+)
+HEADER_SIZE = 101
+
+# The arrays behind a header are unpacked by the standard library: a node has hundreds of entries, of which a search
+# wants one, and construct would take a hundred times as long for the same tuples. A key is objectid, type, offset.
+ITEM = struct.Struct("<QBQII")  # key, offset (of the data, from the end of the header), size
+KEY_PTR = struct.Struct("<QBQQQ")  # key, blockptr, generation
+
+KEY = Struct("objectid" / Int64ul, "type" / Int8ul, "offset" / Int64ul)
+KEY_SIZE = 17
+
+CHUNK_ITEM = Struct(
+    "length" / Int64ul,
+    "owner" / Int64ul,
+    "stripe_len" / Int64ul,
+    "type" / Int64ul,
+    "io_align" / Int32ul,
+    "io_width" / Int32ul,
+    "sector_size" / Int32ul,
+    "num_stripes" / Int16ul,
+    "sub_stripes" / Int16ul,
+)
+CHUNK_ITEM_SIZE = 48
+STRIPE = Struct("devid" / Int64ul, "offset" / Int64ul, "dev_uuid" / Bytes(16))
+STRIPE_SIZE = 32
+STRIPE_LEN = 64 * KiB  # the only one there has ever been
+
+BLOCK_GROUP_KINDS = 0x7  # DATA, SYSTEM, METADATA
+BLOCK_GROUP_PROFILES = {
+    1 << 3: "RAID0",
+    1 << 4: "RAID1",
+    1 << 5: "DUP",
+    1 << 6: "RAID10",
+    1 << 7: "RAID5",
+    1 << 8: "RAID6",
+    1 << 9: "RAID1C3",
+    1 << 10: "RAID1C4",
+}
+
+INODE_ITEM = Struct(
+    "generation" / Int64ul,
+    "transid" / Int64ul,
+    "size" / Int64ul,
+    "nbytes" / Int64ul,
+    "block_group" / Int64ul,
+    "nlink" / Int32ul,
+    "uid" / Int32ul,
+    "gid" / Int32ul,
+    "mode" / Int32ul,
+    "rdev" / Int64ul,
+    "flags" / Int64ul,
+    "sequence" / Int64ul,
+    "reserved_and_times" / Bytes(80),
+)
+INODE_ITEM_SIZE = 160
+
+ROOT_ITEM = Struct(  # what every version has; Linux 3.6 and later put UUIDs and times behind it
+    "inode" / Bytes(INODE_ITEM_SIZE),
+    "generation" / Int64ul,
+    "root_dirid" / Int64ul,
+    "bytenr" / Int64ul,
+    "byte_limit" / Int64ul,
+    "bytes_used" / Int64ul,
+    "last_snapshot" / Int64ul,
+    "flags" / Int64ul,
+    "refs" / Int32ul,
+    "drop_progress" / Bytes(KEY_SIZE),
+    "drop_level" / Int8ul,
+    "level" / Int8ul,
+)
+ROOT_ITEM_SIZE = 239
+
+ROOT_REF = Struct("dirid" / Int64ul, "sequence" / Int64ul, "name_len" / Int16ul)  # a ROOT_BACKREF is the same
+ROOT_REF_SIZE = 18
+
+INODE_REF = Struct("index" / Int64ul, "name_len" / Int16ul)
+INODE_REF_SIZE = 10
+
+DIR_ITEM = Struct(
+    "location" / KEY,
+    "transid" / Int64ul,
+    "data_len" / Int16ul,
+    "name_len" / Int16ul,
+    "type" / Int8ul,
+)
+DIR_ITEM_SIZE = 30
+MAX_NAME_LEN = 255
+NAME_HASH_INITIAL = 0xFFFFFFFE  # the crc32c of a name begins with ~1 and is not inverted at its end
+
+EXTENT_DATA = Struct(
+    "generation" / Int64ul,
+    "ram_bytes" / Int64ul,
+    "compression" / Int8ul,
+    "encryption" / Int8ul,
+    "other_encoding" / Int16ul,
+    "type" / Int8ul,
+)
+EXTENT_DATA_SIZE = 21
+EXTENT_INLINE, EXTENT_REGULAR, EXTENT_PREALLOC = range(3)
+# What follows where the extent is not inline: where it is (0: a hole), and which part of it is this one's.
+EXTENT_ON_DISK = Struct(
+    "disk_bytenr" / Int64ul,
+    "disk_num_bytes" / Int64ul,
+    "offset" / Int64ul,
+    "num_bytes" / Int64ul,
+)
+EXTENT_ON_DISK_SIZE = 32

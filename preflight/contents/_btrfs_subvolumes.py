@@ -1,0 +1,91 @@
+"""The subvolumes of btrfs: where their trees are, which one is mounted by default, and their paths.
+
+Specification: btrfs on-disk format, sections Root item and Root reference,
+https://btrfs.readthedocs.io/en/latest/dev/On-disk-format.html
+"""
+
+from preflight.binary import parse
+from preflight.contents import ContentsError
+from preflight.contents import _btrfs_directories as directories
+from preflight.contents import _btrfs_layouts as layouts
+from preflight.contents._btrfs_superblock import MAX_LEVEL, Filesystem, Root
+from preflight.contents._btrfs_trees import Trees
+
+MAX_SUBVOLUMES = 4096  # snapper keeps some dozens of snapshots, container engines make hundreds of layers
+DEFAULT = b"default"
+
+
+class Subvolumes:
+    """The trees of files in one file system."""
+
+    def __init__(self, trees: Trees, filesystem: Filesystem) -> None:
+        self._trees = trees
+        self._root_tree = filesystem.root_tree
+        self._root_dir_objectid = filesystem.root_dir_objectid
+        self._roots: dict[int, Root | None] = {}
+
+    def default(self) -> int:
+        """Objectid of the subvolume that a mount without `subvol=` shows."""
+        entry = directories.find(self._trees, self._root_tree, self._root_dir_objectid, DEFAULT)
+        return layouts.FS_TREE_OBJECTID if entry is None else entry.location[0]
+
+    def root(self, objectid: int) -> Root | None:
+        """The tree of a subvolume, None where there is none or it has been deleted."""
+        if objectid not in self._roots:
+            self._roots[objectid] = self._read_root(objectid)
+        return self._roots[objectid]
+
+    def _read_root(self, objectid: int) -> Root | None:
+        found = self._trees.floor(self._root_tree, (objectid, layouts.ROOT_ITEM_KEY, layouts.MAX_U64))
+        if found is None or found[0][:2] != (objectid, layouts.ROOT_ITEM_KEY):
+            return None
+        item = found[1]
+        where = f"btrfs ROOT_ITEM of tree {objectid}"
+        if len(item) < layouts.ROOT_ITEM_SIZE:
+            raise ContentsError(f"{where}: it has {len(item)} bytes, expected are {layouts.ROOT_ITEM_SIZE} at least")
+        fields = parse(layouts.ROOT_ITEM, item[: layouts.ROOT_ITEM_SIZE], where, 0)
+        if fields.level > MAX_LEVEL:
+            raise ContentsError(f"{where}: level is {fields.level}, at most {MAX_LEVEL} is allowed")
+        if not fields.refs:
+            return None
+        return Root(objectid, fields.bytenr, fields.level, fields.generation, fields.root_dirid)
+
+    def holds(self, parent: Root, child: int, directory: int, name: bytes) -> bool:
+        """Whether subvolume `child` begins at this name in `parent`.
+
+        A snapshot has the names of the subvolumes in the original, but these stay where they are: Linux shows an
+        empty directory there.
+        """
+        item = self._trees.get(self._root_tree, (parent.objectid, layouts.ROOT_REF_KEY, child))
+        return item is not None and directories.unpack_root_ref(item) == (directory, name)
+
+    def paths(self) -> dict[int, bytes]:
+        """The topmost subvolume and all below it, by objectid: each with its path, as `@/.snapshots/1/snapshot`.
+
+        The path of the topmost one is empty. Where one cannot be read, it is how to mount it: `subvolid=257`.
+        """
+        paths = {layouts.FS_TREE_OBJECTID: b""}
+        waiting = [layouts.FS_TREE_OBJECTID]
+        while waiting:
+            parent = waiting.pop(0)
+            last = (parent, layouts.ROOT_REF_KEY, layouts.MAX_U64)
+            for key, item in self._trees.items(self._root_tree, (parent, layouts.ROOT_REF_KEY, 0), last):
+                child = key[2]
+                if child in paths or self.root(child) is None:
+                    continue
+                if len(paths) == MAX_SUBVOLUMES:
+                    return paths
+                paths[child] = self._path(parent, paths[parent], item) or b"subvolid=%d" % child
+                waiting.append(child)
+        return paths
+
+    def _path(self, parent: int, parent_path: bytes, root_ref: bytes) -> bytes | None:
+        ref = directories.unpack_root_ref(root_ref)
+        root = self.root(parent)
+        if ref is None or root is None:
+            return None
+        try:
+            names = directories.path_of(self._trees, root, ref[0])
+        except ContentsError:
+            return None
+        return b"/".join((*((parent_path,) if parent_path else ()), *names, ref[1]))

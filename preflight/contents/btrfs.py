@@ -1,0 +1,188 @@
+"""Files in btrfs, read by ourselves: no library is fit for it.
+
+Read are all layouts of one device, all three compressions, and what several devices mirror onto this one. Not read
+are parity (RAID5, RAID6), extent tree v2, the RAID stripe tree and encryption; a log tree that the next mount would
+replay is left aside, so that a file may be some seconds older than its last fsync.
+
+Specification: btrfs on-disk format, https://btrfs.readthedocs.io/en/latest/dev/On-disk-format.html
+"""
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from preflight.binary import parse
+from preflight.contents import MAX_ENTRIES, ContentsError, Kind, Node, Opener, _btrfs_chunks, _btrfs_superblock
+from preflight.contents import _btrfs_directories as directories
+from preflight.contents import _btrfs_layouts as layouts
+from preflight.contents._btrfs_chunks import ChunkMap
+from preflight.contents._btrfs_extents import Extents
+from preflight.contents._btrfs_subvolumes import Subvolumes
+from preflight.contents._btrfs_superblock import Root
+from preflight.contents._btrfs_trees import Trees
+from preflight.errors import StructureError
+from preflight.source import BlockSource
+
+MAX_TARGET = 4095  # Linux: PATH_MAX, with the NUL at its end
+KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
+
+
+class Inode(NamedTuple):
+    """The handle of a `Node`."""
+
+    root: Root
+    number: int
+    """EMPTY_SUBVOL_DIR_OBJECTID where a subvolume was in the original of a snapshot."""
+
+
+class Btrfs:
+    """One file system; its subvolumes share the nodes that were read."""
+
+    def __init__(self, source: BlockSource) -> None:
+        """Read the superblock and the chunk tree; `ContentsError` where they are damaged or have unread features."""
+        filesystem = _btrfs_superblock.read(source)
+        system_chunks = ChunkMap(filesystem, _btrfs_chunks.from_sys_chunk_array(filesystem))
+        # Nodes of the chunk tree are found by the superblock's array alone, all others by the chunk tree.
+        chunks = ChunkMap(filesystem, _chunks(filesystem, Trees(source, filesystem, system_chunks)))
+        self.trees = Trees(source, filesystem, chunks)
+        self.subvolumes = Subvolumes(self.trees, filesystem)
+        self.extents = Extents(source, self.trees, chunks, filesystem.sectorsize)
+
+
+def _chunks(filesystem: _btrfs_superblock.Filesystem, trees: Trees) -> list[_btrfs_chunks.Chunk]:
+    first = (layouts.FIRST_CHUNK_TREE_OBJECTID, layouts.CHUNK_ITEM_KEY, 0)
+    last = (layouts.FIRST_CHUNK_TREE_OBJECTID, layouts.CHUNK_ITEM_KEY, layouts.MAX_U64)
+    chunks: list[_btrfs_chunks.Chunk] = []
+    for key, item in trees.items(filesystem.chunk_tree, first, last):
+        if len(chunks) == _btrfs_chunks.MAX_CHUNKS:
+            raise ContentsError(f"btrfs chunk tree: it has over {_btrfs_chunks.MAX_CHUNKS} chunks")
+        chunks.append(_btrfs_chunks.from_item(filesystem, key[2], item))
+    return chunks
+
+
+class SubvolumeReader:
+    """The files of one subvolume, and of those below it: a `FileReader`."""
+
+    def __init__(self, filesystem: Btrfs, objectid: int) -> None:
+        self._trees = filesystem.trees
+        self._subvolumes = filesystem.subvolumes
+        self._extents = filesystem.extents
+        self._objectid = objectid
+        self._top: Node | None = None
+
+    @property
+    def root(self) -> Node:
+        """See `FileReader.root`."""
+        if self._top is None:
+            with _refusing():
+                root = self._subvolumes.root(self._objectid)
+                if root is None:
+                    raise ContentsError(f"btrfs: there is no subvolume {self._objectid}")
+                top = self._node(root, root.root_dirid)
+                if top.kind != "directory":
+                    raise ContentsError(f"btrfs subvolume {self._objectid}: its top is no directory")
+                self._top = top
+        return self._top
+
+    def lookup(self, directory: Node, name: str) -> Node | None:
+        """See `FileReader.lookup`."""
+        root, number = _handle(directory, "directory")
+        try:
+            encoded = name.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:  # a surrogate that stands for no byte
+            return None
+        if encoded in directories.SPECIAL_NAMES:
+            return None
+        with _refusing():
+            entry = directories.find(self._trees, root, number, encoded)
+            return None if entry is None else self._enter(root, number, entry)
+
+    def entries(self, directory: Node) -> Iterator[tuple[str, Node]]:
+        """See `FileReader.entries`."""
+        root, number = _handle(directory, "directory")
+        with _refusing():
+            for count, entry in enumerate(directories.entries(self._trees, root, number)):
+                if count == MAX_ENTRIES:
+                    return
+                if entry.name not in directories.SPECIAL_NAMES:
+                    yield entry.name.decode("utf-8", "surrogateescape"), self._enter(root, number, entry)
+
+    def read(self, node: Node, offset: int, size: int) -> bytes:
+        """See `FileReader.read`."""
+        root, number = _handle(node, "file")
+        size = min(size, node.size - offset)
+        if offset < 0 or size <= 0:
+            return b""
+        with _refusing():
+            return self._extents.read(root, number, offset, size)
+
+    def target(self, link: Node) -> str:
+        """See `FileReader.target`."""
+        root, number = _handle(link, "symlink")
+        if link.size > MAX_TARGET:
+            raise ContentsError(f"btrfs inode {number}: a symlink of {link.size} bytes, at most {MAX_TARGET} are read")
+        with _refusing():
+            target = self._extents.read(root, number, 0, link.size)
+        return target.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+    def _enter(self, root: Root, directory: int, entry: directories.Entry) -> Node:
+        """What an entry of a directory stands for."""
+        objectid, kind, _ = entry.location
+        if kind == layouts.INODE_ITEM_KEY:
+            return self._node(root, objectid)
+        if kind != layouts.ROOT_ITEM_KEY:
+            raise ContentsError(
+                f"btrfs directory {directory}: the entry {entry.name!r} leads to an item of type {kind}"
+            )
+        subvolume = self._subvolumes.root(objectid)
+        if subvolume is None or not self._subvolumes.holds(root, objectid, directory, entry.name):
+            return Node("directory", 0, 0o755, Inode(root, layouts.EMPTY_SUBVOL_DIR_OBJECTID))
+        return self._node(subvolume, subvolume.root_dirid)
+
+    def _node(self, root: Root, number: int) -> Node:
+        where = f"btrfs inode {number} of tree {root.objectid}"
+        item = self._trees.get(root, (number, layouts.INODE_ITEM_KEY, 0))
+        if item is None or len(item) != layouts.INODE_ITEM_SIZE:
+            raise ContentsError(f"{where}: it has no INODE_ITEM of {layouts.INODE_ITEM_SIZE} bytes")
+        inode: Any = parse(layouts.INODE_ITEM, item, where, 0)
+        kind = KINDS.get(stat.S_IFMT(inode.mode), "other")
+        return Node(kind, inode.size, stat.S_IMODE(inode.mode), Inode(root, number))
+
+
+def _handle(node: Node, kind: Kind) -> Inode:
+    if node.kind != kind:
+        raise ContentsError(f"btrfs: this is a {node.kind}, expected is a {kind}")
+    handle: Inode = node.handle
+    return handle
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What the source and the layouts refuse is a `ContentsError` to the caller."""
+    try:
+        yield
+    except StructureError as error:
+        raise ContentsError(str(error)) from error
+
+
+def _open(source: BlockSource) -> SubvolumeReader:
+    """The default subvolume."""
+    with _refusing():
+        filesystem = Btrfs(source)
+        return SubvolumeReader(filesystem, filesystem.subvolumes.default())
+
+
+def _open_subvolumes(source: BlockSource) -> tuple[tuple[str, SubvolumeReader], ...]:
+    """All subvolumes by their paths from the topmost one, which is `""`; after the default one as they were made."""
+    with _refusing():
+        filesystem = Btrfs(source)
+        default = filesystem.subvolumes.default()
+        paths = {default: b"subvolid=%d" % default} | filesystem.subvolumes.paths()
+    numbers = [default, *sorted(paths.keys() - {default})]
+    return tuple(
+        (paths[number].decode("utf-8", "surrogateescape"), SubvolumeReader(filesystem, number)) for number in numbers
+    )
+
+
+CONTENTS = Opener(open=_open, subvolumes=_open_subvolumes)

@@ -1,0 +1,150 @@
+"""A guest's files by path, resolved inside the guest as its kernel would: links, mount points, and no way out.
+
+A path is absolute, with slashes. Absolute links begin at the guest's root, `..` does not leave it, at most 40 links
+are followed (Linux, MAXSYMLINKS), and only regular files are read, up to a cap for each.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from preflight.contents import ContentsError, FileReader, Kind, Node
+
+MAX_LINKS = 40  # Linux: include/linux/namei.h, MAXSYMLINKS
+MAX_DEPTH = 128  # components that a path may grow to by its links; PATH_MAX has room for 2048 of one letter
+MAX_FILE_BYTES = 100 * 1024  # of a configuration file: the largest honest ones have some 20 KiB
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A path that was resolved."""
+
+    path: str
+    """Without links."""
+    reader: FileReader
+    node: Node
+
+
+class Tree:
+    """The root file system, with others mounted into it."""
+
+    def __init__(self, root: FileReader, mounts: Mapping[str, FileReader] | None = None) -> None:
+        """`mounts` by absolute path without a slash at the end, such as `/boot` and `/boot/efi`."""
+        self._root = root
+        self._mounts = dict(mounts or {})
+        self._found: dict[tuple[str, bool], Found | None] = {}
+
+    def find(self, path: str, *, follow: bool = True) -> Found | None:
+        """What is at `path`, None where nothing is, or where a link goes in circles.
+
+        `follow`: whether a link at the very end is followed. Raises `ContentsError` where the disk cannot be read.
+        """
+        key = (path, follow)
+        if key not in self._found:
+            self._found[key] = self._resolve(path, follow)
+        return self._found[key]
+
+    def _resolve(self, path: str, follow: bool) -> Found | None:
+        remaining = _components(path)
+        stack: list[Found] = [Found("/", self._root, self._root.root)]
+        links = 0
+        while remaining:
+            name = remaining.pop()
+            if name == "..":
+                if len(stack) > 1:
+                    stack.pop()
+                continue
+            parent = stack[-1]
+            if parent.node.kind != "directory" or len(stack) > MAX_DEPTH:
+                return None
+            child = f"{parent.path.rstrip('/')}/{name}"
+            if mounted := self._mounts.get(child):
+                stack.append(Found(child, mounted, mounted.root))
+                continue
+            node = parent.reader.lookup(parent.node, name)
+            if node is None:
+                return None
+            if node.kind != "symlink" or (not remaining and not follow):
+                stack.append(Found(child, parent.reader, node))
+                continue
+            links += 1
+            target = parent.reader.target(node)
+            if links > MAX_LINKS or not target:
+                return None
+            if target.startswith("/"):
+                del stack[1:]
+            remaining += _components(target)
+            if len(remaining) > MAX_DEPTH:
+                return None
+        return stack[-1]
+
+    def kind(self, path: str, *, follow: bool = True) -> Kind | None:
+        """What kind of file is at `path`, None where nothing is."""
+        found = self.find(path, follow=follow)
+        return found.node.kind if found else None
+
+    def exists(self, path: str) -> bool:
+        """Whether anything is at `path`, links followed."""
+        return self.find(path) is not None
+
+    def is_file(self, path: str) -> bool:
+        """Whether a regular file is at `path`, links followed."""
+        return self.kind(path) == "file"
+
+    def is_directory(self, path: str) -> bool:
+        """Whether a directory is at `path`, links followed."""
+        return self.kind(path) == "directory"
+
+    def target(self, path: str) -> str | None:
+        """Where the link at `path` points, as it says; None where there is no link."""
+        found = self.find(path, follow=False)
+        return found.reader.target(found.node) if found and found.node.kind == "symlink" else None
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """The names in the directory at `path`, sorted; empty where there is no directory."""
+        found = self.find(path)
+        if found is None or found.node.kind != "directory":
+            return ()
+        return tuple(sorted(name for name, _ in found.reader.entries(found.node)))
+
+    def read(self, path: str, limit: int = MAX_FILE_BYTES) -> bytes | None:
+        """The whole regular file at `path`, None where there is none.
+
+        Raises `ContentsError` where it is larger than `limit` bytes.
+        """
+        found = self.find(path)
+        if found is None or found.node.kind != "file":
+            return None
+        if found.node.size > limit:
+            raise ContentsError(f"{path}: has {found.node.size} bytes, at most {limit} are read")
+        return found.reader.read(found.node, 0, found.node.size)
+
+    def head(self, path: str, size: int) -> bytes | None:
+        """The first `size` bytes of the regular file at `path`, fewer where it is shorter; None where there is none."""
+        found = self.find(path)
+        if found is None or found.node.kind != "file":
+            return None
+        return found.reader.read(found.node, 0, min(size, found.node.size))
+
+    def text(self, path: str, limit: int = MAX_FILE_BYTES) -> str | None:
+        """As `read`, decoded from UTF-8; what is no UTF-8 becomes backslash escapes."""
+        data = self.read(path, limit)
+        return None if data is None else data.decode("utf-8", "backslashreplace").removeprefix("\ufeff")
+
+    def size(self, path: str) -> int | None:
+        """Length of the regular file at `path`, None where there is none."""
+        found = self.find(path)
+        return found.node.size if found and found.node.kind == "file" else None
+
+    def chunks(self, path: str, chunk_size: int, limit: int) -> Iterator[bytes]:
+        """The regular file at `path`, piece by piece, at most `limit` bytes of it; nothing where there is none."""
+        found = self.find(path)
+        if found is None or found.node.kind != "file":
+            return
+        end = min(found.node.size, limit)
+        for offset in range(0, end, chunk_size):
+            yield found.reader.read(found.node, offset, min(chunk_size, end - offset))
+
+
+def _components(path: str) -> list[str]:
+    """The names in a path, last first, without empty ones and dots."""
+    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
