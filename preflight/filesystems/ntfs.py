@@ -102,7 +102,7 @@ def read(source: BlockSource) -> Superblock | None:
     boot = parse_at(BOOT_SECTOR, source, 0, "NTFS boot sector")
     if boot.oem_id != OEM_ID:
         return _read_refs(source)
-    cluster_size, record_size = _cluster_size(boot), _record_size(boot)
+    cluster_size, record_size = cluster_size_of(boot), record_size_of(boot)
     size = boot.number_of_sectors * boot.bytes_per_sector
     if (
         cluster_size is None
@@ -124,7 +124,7 @@ def read(source: BlockSource) -> Superblock | None:
     )
 
 
-def _cluster_size(boot: Any) -> int | None:
+def cluster_size_of(boot: Any) -> int | None:
     """Bytes in a cluster, None where it cannot be."""
     sectors = boot.sectors_per_cluster
     if sectors > 0x80:
@@ -134,11 +134,11 @@ def _cluster_size(boot: Any) -> int | None:
     return size if sane and is_power_of_two(sectors) and size <= MAX_CLUSTER else None
 
 
-def _record_size(boot: Any) -> int | None:
+def record_size_of(boot: Any) -> int | None:
     """Bytes in a record of the master file table, None where it cannot be."""
     clusters = boot.clusters_per_mft_record
     if clusters < 0x80:
-        size = clusters * (_cluster_size(boot) or 0)
+        size = clusters * (cluster_size_of(boot) or 0)
     else:
         size = 1 << (0x100 - clusters)
     return size if is_power_of_two(size) and MIN_RECORD <= size <= MAX_RECORD else None
@@ -156,7 +156,7 @@ def _read_label(source: BlockSource, start: int, size: int) -> tuple[str | None,
     record = parse(FILE_RECORD, data, "NTFS $Volume record", start)
     if record.magic != FILE_MAGIC:
         return None, [_problem(f"magic is {record.magic.hex()}, expected is {FILE_MAGIC.hex()} (FILE)", start)]
-    data, problems = _fixed_up(data, record, start)
+    data, problems = fixed_up(data, record, start)
     position, end = record.attrs_offset, min(size, record.bytes_allocated)
     while position + ATTRIBUTE_SIZE <= end:
         attribute = parse(ATTRIBUTE, data[position:], "NTFS $Volume record", start + position)
@@ -171,7 +171,7 @@ def _read_label(source: BlockSource, start: int, size: int) -> tuple[str | None,
     return None, problems
 
 
-def _fixed_up(data: bytes, record: Any, start: int) -> tuple[bytes, list[Problem]]:
+def fixed_up(data: bytes, record: Any, start: int) -> tuple[bytes, list[Problem]]:
     """The record with the last word of every 512 bytes put back, which an update sequence number replaces on disk.
 
     libblkid leaves them as they are on disk, and so reads a very long label wrong. A record that cannot be put right
