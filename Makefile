@@ -12,6 +12,7 @@ help: ## List the targets
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m compileall -q preflight
 	touch $@
 
 .venv/installed-dev: .venv/installed

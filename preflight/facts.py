@@ -5,9 +5,12 @@ Every value is a `msgspec.Struct`: frozen, slotted, and encoded to JSON as `insp
 Sizes and offsets are bytes. `None` means that the disk says "none"; what could not be learned is `Unknown`.
 """
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+
+if TYPE_CHECKING:  # which imports this module; encoding needs no annotations
+    from preflight.guest_facts import Guest
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -189,6 +192,6 @@ class Image(Value, frozen=True):
     partitions: tuple[Partition, ...]
     volumes: tuple[Volume, ...]
     filesystems: tuple[FileSystem, ...]
-    guest: Unknown | None
+    guest: "Guest | Unknown | None"
     """The operating system inside; null where the disk was read and holds none."""
     problems: tuple[Problem, ...]

@@ -4,7 +4,6 @@ A source has a size and no cursor, so that sources compose and are shared safely
 the bounds of its source before anything is asked of the one below.
 """
 
-import errno
 import os
 import stat
 from collections import OrderedDict
@@ -93,22 +92,22 @@ class FileSource:
             raise ReadFailed("the file", offset, f"reading failed: {error.strerror}") from error
         return data
 
+    def allow(self, *, reads: int, size: int) -> None:
+        """Let the budget be this from now on: `reads` reads, `size` bytes."""
+        self._max_reads, self._max_bytes = self.reads + reads, self.bytes_read + size
+
+    def count(self, reads: int, size: int) -> None:
+        """Add what a child process has read of this file."""
+        self.reads += reads
+        self.bytes_read += size
+
     def changed(self) -> bool:
         """Whether someone wrote to the file since it was opened."""
         now = os.fstat(self._fd)
         return (now.st_size, now.st_mtime_ns) != (self._stat.st_size, self._stat.st_mtime_ns)
 
-    def same_file(self, path: str) -> bool:
-        """Whether `path` is this very file."""
-        try:
-            return os.path.samestat(os.stat(path), self._stat)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return False
-            raise
-
     def close(self) -> None:
-        """Close the file; a second call is an error of the caller."""
+        """Close the file, once."""
         os.close(self._fd)
 
     def __enter__(self) -> Self:
@@ -290,19 +289,21 @@ class Buffered:
     def _load(self, first: int, last: int) -> list[bytes]:
         """The pages `first` to `last`; those missing in a row are read at once."""
         missing = [number for number in range(first, last + 1) if number not in self._pages]
-        while missing:
-            count = 1
-            while count < len(missing) and missing[count] == missing[0] + count:
-                count += 1
-            start = missing[0] * self._page_size
-            data = self._parent.read_at(start, min(count * self._page_size, self.size - start))
-            for index in range(count):
-                self._pages[missing[index]] = data[index * self._page_size : (index + 1) * self._page_size]
-            del missing[:count]
-        wanted = []
-        for number in range(first, last + 1):
-            self._pages.move_to_end(number)
-            wanted.append(self._pages[number])
-        while len(self._pages) > self._capacity:
-            self._pages.popitem(last=False)
-        return wanted
+        try:
+            while missing:
+                count = 1
+                while count < len(missing) and missing[count] == missing[0] + count:
+                    count += 1
+                start = missing[0] * self._page_size
+                data = self._parent.read_at(start, min(count * self._page_size, self.size - start))
+                for index in range(count):
+                    self._pages[missing[index]] = data[index * self._page_size : (index + 1) * self._page_size]
+                del missing[:count]
+            wanted = []
+            for number in range(first, last + 1):
+                self._pages.move_to_end(number)
+                wanted.append(self._pages[number])
+            return wanted
+        finally:  # after an error too: a row of reads that fail half-way must not pile up pages
+            while len(self._pages) > self._capacity:
+                self._pages.popitem(last=False)

@@ -1,0 +1,38 @@
+"""Inspecting several images, some of which may not be readable."""
+
+from collections.abc import Sequence
+
+from preflight.cli._output import Output
+from preflight.errors import UnreadableImage
+from preflight.facts import Image
+from preflight.inspection import inspect
+
+
+def inspected(
+    paths: Sequence[str], output: Output, *, no_guest: bool, second_opinion: bool = False
+) -> list[Image | None]:
+    """The images of these paths in their order; None, after a word on stderr, where one cannot be read.
+
+    Raises `ToolError` at once where a second opinion is wanted and nobody is there to give it.
+    """
+    if second_opinion:
+        from preflight.second_opinion import compared, require  # sh costs 150 ms, and only this option needs it
+
+        require()
+    found: list[Image | None] = []
+    for path in output.progress(paths):
+        try:
+            image = inspect(path, guest=not no_guest)
+        except UnreadableImage as error:
+            output.complain(path, error)
+            found.append(None)
+            continue
+        found.append(compared(image, path) if second_opinion else image)
+    return found
+
+
+def tell_unread(found: Sequence[Image | None], output: Output) -> None:
+    """Count at the end, below a long result, the images that could not be read."""
+    unread = found.count(None)
+    if unread and len(found) > 1:
+        output.hint(f"preflight: {unread} of {len(found)} images could not be read")

@@ -1,0 +1,31 @@
+"""`preflight inspect`: facts, and no opinion."""
+
+import click
+
+from preflight.cli import _options
+from preflight.cli._inspecting import inspected, tell_unread
+from preflight.cli._output import Output
+
+
+@click.command("inspect", short_help="Tell what is in an image.")
+@_options.images
+@_options.report_format
+@_options.no_guest
+@_options.second_opinion
+@_options.output
+def command(
+    images: tuple[str, ...],
+    format_name: str,
+    no_guest: bool,
+    second_opinion: bool,
+    output: str | None,
+    quiet: bool,
+    no_color: bool,
+) -> int:
+    """Tell what is in IMAGE: format, size, layout, file systems. No opinion."""
+    out = Output(output, quiet, no_color)
+    out.refuse_images(images)
+    found = inspected(images, out, no_guest=no_guest, second_opinion=second_opinion)
+    out.write_report(format_name, "images", [image for image in found if image is not None])
+    tell_unread(found, out)
+    return 3 if None in found else 0

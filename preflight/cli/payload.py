@@ -1,0 +1,149 @@
+"""`preflight payload`: check the images, then write the import request."""
+
+import importlib
+import os
+from collections.abc import Sequence
+
+import click
+import msgspec
+
+from preflight import profiles
+from preflight.checking import check
+from preflight.cli import _options
+from preflight.cli._inspecting import inspected, tell_unread
+from preflight.cli._output import Output, say
+from preflight.reports import escape
+from preflight.targets import Target, build_request
+from preflight.verdicts import Declared, Profile, Report
+
+_TARGETS = ("json", "query", "url")
+
+
+@click.command("payload", short_help="Check images and write the import request.")
+@click.argument("system", type=click.Path())
+@click.argument("data", nargs=-1, type=click.Path())
+@click.option("--region", metavar="ID", required=True, help="RegionId: the region of the bucket, and of the new image.")
+@click.option("--bucket", metavar="NAME", required=True, help="OSSBucket: where the image files are uploaded to.")
+@click.option("--key-prefix", metavar="TEXT", default="", help="What precedes the file's name in OSSObject.")
+@click.option("--key", "keys", metavar="KEY", multiple=True, help="OSSObject, for each image in order (repeatable).")
+@click.option("--as", "target_name", type=click.Choice(_TARGETS), default="json", show_default=True)
+@click.option("--force", is_flag=True, help="Write the request although errors stand.")
+@click.option("--profile", "profile_name", metavar="NAME", default=profiles.DEFAULT, show_default=True)
+@click.option(
+    "--disk-image-size",
+    "disk_image_sizes",
+    metavar="GIB",
+    type=int,
+    multiple=True,
+    help="DiskImageSize, for each image in order (repeatable).",
+)
+@click.option(
+    "--image-format", "image_formats", metavar="VALUE", multiple=True, help="Format, for each image in order."
+)
+@_options.declared
+@_options.judgement
+@_options.no_guest
+@_options.second_opinion
+@_options.output
+def command(
+    system: str,
+    data: tuple[str, ...],
+    region: str,
+    bucket: str,
+    key_prefix: str,
+    keys: tuple[str, ...],
+    target_name: str,
+    force: bool,
+    profile_name: str,
+    disk_image_sizes: tuple[int, ...],
+    image_formats: tuple[str, ...],
+    os_type: str | None,
+    platform: str | None,
+    architecture: str | None,
+    boot_mode: str | None,
+    image_name: str | None,
+    description: str | None,
+    strict: bool,
+    ignore: tuple[str, ...],
+    no_guest: bool,
+    second_opinion: bool,
+    output: str | None,
+    quiet: bool,
+    no_color: bool,
+) -> int:
+    """Check the images and write the ImportImage request: SYSTEM becomes mapping 1, each DATA 2 and up."""
+    out = Output(output, quiet, no_color)
+    paths = (system, *data)
+    out.refuse_images(paths)
+    for option, values in (
+        ("--key", keys),
+        ("--disk-image-size", disk_image_sizes),
+        ("--image-format", image_formats),
+    ):
+        if len(values) > len(paths):
+            raise click.UsageError(f"{option} is given {len(values)} times for {len(paths)} images")
+    profile = profiles.load(profile_name)
+    found = inspected(paths, out, no_guest=no_guest, second_opinion=second_opinion)
+    images = [image for image in found if image is not None]
+    if len(images) < len(paths):
+        tell_unread(found, out)
+        return 3
+    first = Declared(
+        os_type=os_type,
+        platform=platform,
+        architecture=architecture,
+        boot_mode=boot_mode,
+        image_name=image_name,
+        description=description,
+        region_id=region,
+        mapping_count=len(paths),
+    )
+    objects = [*keys, *(key_prefix + os.path.basename(path) for path in paths[len(keys) :])]
+    declared = [
+        msgspec.structs.replace(
+            first if number == 0 else Declared(role="data"),
+            image_format=image_formats[number] if number < len(image_formats) else None,
+            disk_image_size=disk_image_sizes[number] if number < len(disk_image_sizes) else None,
+            oss_bucket=bucket,
+            oss_object=objects[number],
+            other_objects=tuple(objects[:number]),
+        )
+        for number in range(len(paths))
+    ]
+    reports = [
+        check(image, profile, mapping, strict=strict, ignore=ignore)
+        for image, mapping in zip(images, declared, strict=True)
+    ]
+    _tell(reports, out)
+    ready = all(report.verdict == "ready" for report in reports)
+    if not ready and not force:
+        out.hint("preflight: nothing is written, as errors stand; --force writes it all the same")
+        return 1
+    out.write(_target(target_name).render(build_request(reports, declared)))
+    _remind(profile, region, bucket, out)
+    return 0 if ready else 1
+
+
+def _tell(reports: Sequence[Report], out: Output) -> None:
+    """Findings on stderr: stdout carries the request and nothing else."""
+    for number, report in enumerate(reports, start=1):
+        for finding in report.findings:
+            if finding.severity == "error" or not out.quiet:
+                say(
+                    f"{finding.severity}: mapping {number}, {escape(report.image.path)}: {finding.rule}: "
+                    f"{escape(finding.subject)}: {escape(finding.message)}\n  remedy: {escape(finding.remedy)}"
+                )
+        for undetermined in report.undetermined:
+            out.hint(f"undetermined: mapping {number}: {undetermined.rule}: {escape(undetermined.reason)}")
+
+
+def _remind(profile: Profile, region: str, bucket: str, out: Output) -> None:
+    """What only the person can see to."""
+    out.hint("Before you send it:")
+    for reminder in profile.reminders:
+        out.hint(f"- {escape(reminder.format(region=region, bucket=bucket))}")
+
+
+def _target(name: str) -> Target:
+    target: Target = importlib.import_module(f"preflight.targets.{name}").TARGET
+    return target

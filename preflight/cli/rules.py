@@ -1,0 +1,42 @@
+"""`preflight rules`: every rule of a profile."""
+
+import click
+
+from preflight import profiles
+from preflight.cli import _options
+from preflight.cli._output import Output
+from preflight.rules import all_rules
+
+
+@click.command("rules", short_help="List the rules of a profile.")
+@click.option("--profile", "profile_name", metavar="NAME", default=profiles.DEFAULT, show_default=True)
+@_options.report_format
+@_options.output
+def command(profile_name: str, format_name: str, output: str | None, quiet: bool, no_color: bool) -> None:
+    """List the rules of a profile, and the API's errors that nobody can foresee offline."""
+    profile = profiles.load(profile_name)
+    out = Output(output, quiet, no_color)
+    if format_name == "json":
+        from preflight.reports.json import encode
+
+        listed = [
+            {
+                "rule": rule_id,
+                "severity": setting.severity,
+                "title": all_rules()[rule_id].title,
+                "api_error": setting.api_error,
+                "detection_item": setting.detection_item,
+                "source": str(profile.sources[setting.source]),
+            }
+            for rule_id, setting in profile.rules.items()
+        ]
+        out.write(encode({"profile": profile.name, "rules": listed, "not_checkable": profile.not_checkable}))
+        return
+    width = max(map(len, (*profile.rules, *profile.not_checkable)))
+    lines = [
+        f"{rule_id:{width}}  {setting.severity:13}  {all_rules()[rule_id].title}"
+        + (f" ({setting.api_error})" if setting.api_error else "")
+        for rule_id, setting in profile.rules.items()
+    ]
+    lines += [f"{code:{width}}  not checkable  {reason}" for code, reason in profile.not_checkable.items()]
+    out.write("\n".join(lines) + "\n")

@@ -1,0 +1,44 @@
+"""Images for the commands, and the command itself, run inside the test."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from preflight.cli import main
+from preflight.units import GiB, MiB
+from tests import disks
+from tests.cli.running import Result
+from tests.tools import run, sparse
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def preflight(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """`preflight(*arguments)`: what the entry point does with them, without a process of its own."""
+
+    def call(*arguments: str | Path) -> Result:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["preflight", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Result(ended.value.code, told.out, told.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one image of each sort that the commands treat differently."""
+    folder = tmp_path_factory.mktemp("images")
+    system = disks.system(folder)
+    disks.converted(system, folder / "system.qcow2", "qcow2")
+    sparse(folder / "data.raw", 5 * GiB)
+    disks.partitioned(folder / "small.raw", 64 * MiB, "label: dos\nsize=32M, type=83, bootable\n")
+    run("qemu-img", "create", "-q", "-f", "vmdk", folder / "foreign.vmdk", "10G")
+    (folder / "notes.raw").write_text("these are notes\n")
+    return folder

@@ -1,0 +1,148 @@
+"""`preflight payload`."""
+
+import json
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.tools import sparse
+
+PLACE = ("--region", "cn-hangzhou", "--bucket", "my-bucket")
+REQUIRED = {"RegionId", "DiskDeviceMapping"}
+KNOWN = {"RegionId", "ImageName", "Description", "Architecture", "OSType", "Platform", "DiskDeviceMapping"}
+
+
+def mappings(out: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(out)["DiskDeviceMapping"]
+    return found
+
+
+def test_json_is_the_request_of_the_contract(preflight: Command, images: Path) -> None:
+    told = preflight("payload", *PLACE, images / "system.qcow2", images / "data.raw")
+    assert told.code == 0
+    request = json.loads(told.out)
+    assert set(request) >= REQUIRED
+    assert set(request) <= KNOWN
+    assert request["RegionId"] == "cn-hangzhou"
+    assert mappings(told.out) == [
+        {"Format": "qcow2", "OSSBucket": "my-bucket", "OSSObject": "system.qcow2", "DiskImageSize": 5},
+        {"Format": "RAW", "OSSBucket": "my-bucket", "OSSObject": "data.raw", "DiskImageSize": 5},
+    ]
+
+
+def test_what_is_declared_is_sent(preflight: Command, images: Path) -> None:
+    declared = {
+        "--image-name": ("ImageName", "my-image"),
+        "--description": ("Description", "one of mine"),
+        "--os-type": ("OSType", "linux"),
+        "--platform": ("Platform", "CentOS"),
+        "--architecture": ("Architecture", "x86_64"),
+    }
+    options = [word for option, (_, value) in declared.items() for word in (option, value)]
+    told = preflight("payload", *PLACE, *options, images / "system.qcow2")
+    assert told.code == 0
+    request = json.loads(told.out)
+    assert {key: request[key] for key, _ in declared.values()} == dict(declared.values())
+
+
+def test_keys_are_given_in_order_or_made_of_prefix_and_name(preflight: Command, images: Path) -> None:
+    paths = (images / "system.qcow2", images / "data.raw", images / "data.raw")
+    told = preflight("payload", *PLACE, "--key", "a/b", "--key", "c", "--key-prefix", "p/", *paths)
+    assert [mapping["OSSObject"] for mapping in mappings(told.out)] == ["a/b", "c", "p/data.raw"]
+
+
+def test_sizes_and_formats_are_given_in_order(preflight: Command, images: Path) -> None:
+    sizes = ("--disk-image-size", "40", "--disk-image-size", "60")
+    formats = ("--image-format", "qcow2")
+    told = preflight("payload", *PLACE, *sizes, *formats, images / "system.qcow2", images / "data.raw")
+    assert [mapping["DiskImageSize"] for mapping in mappings(told.out)] == [40, 60]
+    assert [mapping["Format"] for mapping in mappings(told.out)] == ["qcow2", "RAW"]
+
+
+@pytest.mark.parametrize("option", ["--key", "--disk-image-size", "--image-format"])
+def test_more_values_than_images_are_wrong_usage(preflight: Command, images: Path, option: str) -> None:
+    told = preflight("payload", *PLACE, option, "7", option, "8", images / "system.qcow2")
+    assert (told.code, told.out) == (2, "")
+    assert f"{option} is given 2 times for 1 images" in told.err
+
+
+@pytest.mark.parametrize("missing", ["--region", "--bucket"])
+def test_region_and_bucket_are_required(preflight: Command, images: Path, missing: str) -> None:
+    given = {"--region": "r", "--bucket": "b"}
+    del given[missing]
+    told = preflight("payload", *[word for pair in given.items() for word in pair], images / "system.qcow2")
+    assert (told.code, told.out) == (2, "")
+    assert missing in told.err
+
+
+def test_the_query_is_one_parameter_a_line(preflight: Command, images: Path) -> None:
+    told = preflight("payload", *PLACE, "--as", "query", "--image-name", "my-image", images / "system.qcow2")
+    lines = told.out.splitlines()
+    assert lines[0] == "Action=ImportImage"
+    assert "RegionId=cn-hangzhou" in lines
+    assert "ImageName=my-image" in lines
+    assert "DiskDeviceMapping.1.OSSBucket=my-bucket" in lines
+
+
+def test_the_url_is_the_same_encoded(preflight: Command, images: Path) -> None:
+    arguments = (*PLACE, "--description", "100 % & a=b + ü", images / "system.qcow2")
+    plain = preflight("payload", "--as", "query", *arguments).out
+    encoded = preflight("payload", "--as", "url", *arguments).out
+    decoded = urllib.parse.parse_qsl(urllib.parse.urlsplit(encoded.strip()).query, strict_parsing=True)
+    assert ("Description", "100 % & a=b + ü") in decoded
+    assert decoded == [tuple(line.split("=", 1)) for line in plain.splitlines()]
+
+
+def test_nothing_is_written_while_an_error_stands(preflight: Command, images: Path, tmp_path: Path) -> None:
+    told = preflight("payload", *PLACE, images / "foreign.vmdk", "-o", tmp_path / "out")
+    assert (told.code, told.out) == (1, "")
+    assert not (tmp_path / "out").exists()
+    assert f"error: mapping 1, {images / 'foreign.vmdk'}: format-not-importable: " in told.err
+    assert "--force" in told.err
+
+
+def test_force_writes_it_all_the_same(preflight: Command, images: Path) -> None:
+    told = preflight("payload", *PLACE, "--force", images / "foreign.vmdk")
+    assert told.code == 1
+    assert mappings(told.out)[0]["OSSObject"] == "foreign.vmdk"
+    assert "error: mapping 1" in told.err
+
+
+def test_errors_are_told_even_quietly_and_nothing_else(preflight: Command, images: Path) -> None:
+    told = preflight("payload", *PLACE, "--quiet", images / "foreign.vmdk")
+    assert told.code == 1
+    assert all(line.startswith(("error: ", "  remedy: ")) for line in told.err.splitlines())
+    assert preflight("payload", *PLACE, "--quiet", images / "system.qcow2").err == ""
+
+
+def test_an_unreadable_image_writes_nothing(preflight: Command, images: Path) -> None:
+    told = preflight("payload", *PLACE, "--force", images / "system.qcow2", images / "absent")
+    assert (told.code, told.out) == (3, "")
+    assert f"preflight: {images / 'absent'}: cannot open: No such file or directory" in told.err
+
+
+def test_reminders_name_the_bucket_and_the_region(preflight: Command, images: Path) -> None:
+    told = preflight("payload", *PLACE, images / "system.qcow2")
+    assert "my-bucket" in told.err
+    assert "cn-hangzhou" in told.err
+
+
+def test_more_disks_than_a_request_has_places_for_are_an_error(preflight: Command, images: Path) -> None:
+    disks = [images / "data.raw"] * 16
+    told = preflight("payload", *PLACE, images / "system.qcow2", *disks, *[f"--key=k{number}" for number in range(17)])
+    assert told.code == 0
+    assert len(mappings(told.out)) == 17
+    told = preflight("payload", *PLACE, images / "system.qcow2", *disks, images / "data.raw")
+    assert (told.code, told.out) == (1, "")
+
+
+@pytest.mark.parametrize("target", ["json", "query", "url"])
+def test_a_hostile_name_cannot_forge_a_parameter(preflight: Command, tmp_path: Path, target: str) -> None:
+    path = sparse(tmp_path / "a\nOSType=windows&OSType=windows.raw", 5 << 30)
+    told = preflight("payload", *PLACE, "--as", target, "--force", "--ignore", "no-way-to-boot", path)
+    assert "\nOSType=windows" not in told.out
+    assert "\nOSType=windows" not in told.err
+    if target == "url":
+        assert "OSType" not in dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(told.out.strip()).query))
