@@ -148,7 +148,7 @@ class Interface(Value, frozen=True):
     """IPv4: how it gets its address."""
     addresses: tuple[str, ...]
     mac: str | None
-    """The hardware address that the configuration is bound to."""
+    """The hardware address that the configuration is bound to, or that it gives the interface."""
     starts_at_boot: bool
     read_from: str
 
@@ -158,9 +158,9 @@ class Network(Value, frozen=True):
 
     managers: tuple[str, ...]
     """Who configures it at boot: `ifupdown` `network-scripts` `netplan` `NetworkManager` `systemd-networkd` `wicked`
-    `dhcpcd` `cloud-init`."""
+    `dhcpcd` `cloud-init` `netctl` `netifrc` `connman`."""
     interfaces: tuple[Interface, ...]
-    """Without the loopback."""
+    """Without the loopback. Where there is none, `NetworkManager`, `dhcpcd` and `cloud-init` still ask for DHCP."""
     persistent_names: tuple[str, ...]
     """udev rules that bind a name to a MAC address, as `eth0 52:54:00:…`."""
     resolvers: tuple[str, ...]
@@ -176,7 +176,8 @@ class Services(Value, frozen=True):
     sshd: bool | None
     """Whether an SSH server is enabled; null where none is installed."""
     firewalls: tuple[str, ...]
-    """Enabled ones: `firewalld` `iptables` `nftables` `ufw` `SuSEfirewall2`."""
+    """Enabled ones: `firewalld` `iptables` `nftables` `ufw` `SuSEfirewall2` `shorewall`; of FreeBSD `pf` `ipfw`
+    `ipfilter`."""
     qemu_guest_agent: bool
     """Installed."""
     cloud_assistant: bool

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable
 from preflight.contents import ContentsError
 from preflight.contents.tree import Tree
 from preflight.guests._text import shown
+from preflight.units import MiB
 
 MAX_FILES = 256  # of one kind in one directory: a router has some dozens of interfaces, a file each
+MAX_BYTES = MiB  # of these files together: an honest one has some 500 bytes
 
 
 def distinct(tree: Tree, directories: Iterable[str]) -> list[str]:
@@ -19,9 +21,12 @@ def distinct(tree: Tree, directories: Iterable[str]) -> list[str]:
     return list(found.values())
 
 
-def files(tree: Tree, directory: str, fits: Callable[[str], bool]) -> list[str]:
-    """The names in a directory that fit; `ContentsError` where they are more than `MAX_FILES`."""
+def files(tree: Tree, directory: str, fits: Callable[[str], bool], max_bytes: int = MAX_BYTES) -> list[str]:
+    """The names in a directory that fit; `ContentsError` where they are too many, or too large together."""
     names = [name for name in tree.names(directory) if fits(name)]
     if len(names) > MAX_FILES:
         raise ContentsError(f"{shown(directory)}: has {len(names)} files to read, at most {MAX_FILES} are read")
+    size = sum(tree.size(f"{directory}/{name}") or 0 for name in names)
+    if size > max_bytes:
+        raise ContentsError(f"{shown(directory)}: has {size} bytes to read, at most {max_bytes} are read")
     return names

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from preflight.contents.tree import Tree
 from preflight.guest_facts import Interface
+from preflight.guests._addressing import interface
 from preflight.guests._directories import files
-from preflight.guests._interface import interface
 from preflight.guests._text import assignments
 
 RED_HAT = "/etc/sysconfig/network-scripts"

@@ -11,14 +11,15 @@ import msgspec
 from preflight.contents import ContentsError
 from preflight.contents.tree import Tree
 from preflight.guest_facts import Interface
+from preflight.guests._addressing import interface
 from preflight.guests._directories import files
-from preflight.guests._interface import interface
 from preflight.guests._text import lines, shown
 
 TOP = "/etc/network/interfaces"
 MAX_FILES = 64  # that `source` brings in
 MAX_LINES = 8192  # of all files together
-MAX_STANZAS = 1024  # of interfaces, and of patterns that start them
+MAX_STANZAS = 1024
+MAX_PATTERNS = 64  # that start interfaces
 MAX_PATTERN = 256  # characters; a longer one is no file or interface
 WILDCARDS = frozenset("*?[")
 ELSEWHERE = ("no-", "allow-", "rename", "template", "mapping")  # keywords of stanzas that say nothing asked here
@@ -66,7 +67,7 @@ def read(tree: Tree) -> Iterator[Interface]:
             stanzas.addresses,
             stanzas.path,
             mac=stanzas.mac,
-            starts=name in started or any(fnmatchcase(name, pattern) for pattern in patterns[:MAX_STANZAS]),
+            starts=name in started or any(fnmatchcase(name, pattern) for pattern in patterns[:MAX_PATTERNS]),
         )
         is_manual = one.method == "none" and stanzas.method not in ("", "static")
         yield msgspec.structs.replace(one, method="manual") if is_manual else one

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from preflight.contents.tree import Tree
 from preflight.guest_facts import Interface
 from preflight.guests import _directories
-from preflight.guests._interface import interface
+from preflight.guests._addressing import interface
 from preflight.guests._text import lines
 
 CONNECTIONS = ("/etc/NetworkManager/system-connections", "/usr/lib/NetworkManager/system-connections")

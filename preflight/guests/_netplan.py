@@ -4,14 +4,14 @@ Specification: netplan, "YAML configuration", https://netplan.readthedocs.io/en/
 counts: netplan-generate(8).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from preflight.contents import ContentsError
 from preflight.contents.tree import Tree
 from preflight.guest_facts import Interface
+from preflight.guests._addressing import MAX_ADDRESSES, interface
 from preflight.guests._directories import distinct, files
-from preflight.guests._interface import interface
 from preflight.guests._text import shown
 from preflight.units import KiB
 
@@ -19,6 +19,7 @@ DIRECTORIES = ("/etc/netplan", "/usr/lib/netplan", "/lib/netplan")
 """A file hides those of its name in later ones."""
 KINDS = ("ethernets", "bonds", "bridges", "vlans")
 MAX_FILE_BYTES = 64 * KiB
+MAX_BYTES = 128 * KiB  # of all files in a directory: YAML is slow to read
 MAX_NESTING = 24  # a file of netplan has some eight levels
 TRUE = ("true", "yes", "on", "y")
 
@@ -27,16 +28,16 @@ def paths(tree: Tree) -> list[str]:
     """Netplan's files, in the order in which they count."""
     found: dict[str, str] = {}
     for directory in distinct(tree, DIRECTORIES):
-        for name in files(tree, directory, lambda name: name.endswith(".yaml")):
+        for name in files(tree, directory, lambda name: name.endswith(".yaml"), MAX_BYTES):
             found.setdefault(name, f"{directory}/{name}")
     return [found[name] for name in sorted(found)]
 
 
-def read(tree: Tree) -> Iterator[Interface]:
-    """The interfaces; a later file overrides what an earlier one says of one, key by key, and adds to its lists."""
+def read(tree: Tree, ordered: Sequence[str]) -> Iterator[Interface]:
+    """The interfaces in these files: a later one overrides what an earlier one says, key by key, and adds to lists."""
     merged: dict[str, dict[str, Any]] = {}
     read_from: dict[str, str] = {}
-    for path in paths(tree):
+    for path in ordered:
         network = _mapping(_mapping(_parsed(tree.text(path, MAX_FILE_BYTES) or "", path)).get("network"))
         for kind in KINDS:
             for name, values in _mapping(network.get(kind)).items():
@@ -55,8 +56,9 @@ def read(tree: Tree) -> Iterator[Interface]:
 
 def _merge(earlier: dict[str, Any], later: dict[str, Any]) -> None:
     for key, value in later.items():
-        before = earlier.get(key)
-        earlier[key] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
+        if isinstance(value, list):
+            value = [*_list(earlier.get(key)), *value][:MAX_ADDRESSES]
+        earlier[key] = value
 
 
 def _parsed(text: str, path: str) -> Any:

@@ -39,8 +39,9 @@ def default_run_level(tree: Tree) -> str | None:
     """`id:3:initdefault:` of /etc/inittab; None where it does not say."""
     for line in lines(_head(tree, "/etc/inittab")):
         fields = line.split(":")
-        if len(fields) > 2 and fields[2] == "initdefault" and len(fields[1]) == 1 and fields[1] in RUN_LEVELS:
-            return None if line.startswith("#") else fields[1]
+        if line.startswith("#") or len(fields) < 3 or fields[2] != "initdefault":
+            continue
+        return fields[1] if len(fields[1]) == 1 and fields[1] in RUN_LEVELS else None
     return None
 
 

@@ -26,7 +26,7 @@ NOT_AT_BOOT = frozenset(
     for name in (
         *("rescue", "emergency", "halt", "poweroff", "reboot", "soft-reboot", "kexec", "shutdown", "umount", "final"),
         *("sleep", "suspend", "hibernate", "hybrid-sleep", "suspend-then-hibernate", "system-update", "exit"),
-        *("runlevel0", "runlevel1", "runlevel6", "initrd", "initrd-switch-root", "factory-reset"),
+        *("runlevel0", "runlevel1", "runlevel6", "factory-reset"),
     )
 )
 """Targets that are not on the way to a running system."""
@@ -103,4 +103,5 @@ def read(tree: Tree) -> Units:
 
 def _is_reached(owner: str) -> bool:
     """Whether a unit that pulls in others is itself reached at boot: a target or a device."""
-    return owner.endswith((".target", ".device")) and owner not in NOT_AT_BOOT
+    is_passed = owner.endswith((".target", ".device")) and owner not in NOT_AT_BOOT
+    return is_passed and not owner.startswith("initrd")

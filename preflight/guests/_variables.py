@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from preflight.contents.tree import Tree
 from preflight.guest_facts import Interface
+from preflight.guests._addressing import interface, is_address
 from preflight.guests._directories import files
-from preflight.guests._interface import interface, is_address
 from preflight.guests._text import assignments, lines
 
 RC_CONF = ("/etc/rc.conf", "/etc/rc.conf.local")
@@ -53,14 +53,14 @@ def read_freebsd(tree: Tree) -> Iterator[Interface]:
 
 def read_gentoo(tree: Tree, enabled: frozenset[str] | None) -> Iterator[Interface]:
     """`config_eth0="dhcp"`, `config_eth0="192.0.2.5/24"`, and what is started: `net.eth0`. None: that is not known."""
-    text = _joined(tree.text(CONF_D_NET) or "")
-    for variable, value in assignments(text).items():
+    values = assignments(_joined(tree.text(CONF_D_NET) or ""))
+    for variable, value in values.items():
         name = variable.removeprefix("config_")
         if name != variable:
             words = [word.strip("\"'()") for word in value.split()]
             dynamic = any(word.lower() in DYNAMIC for word in words)
             starts = enabled is None or f"net.{name}" in enabled
-            mac = assignments(text).get(f"mac_{name}")
+            mac = values.get(f"mac_{name}")
             yield interface(name, dynamic, _addresses(words), CONF_D_NET, mac=mac, starts=starts)
 
 

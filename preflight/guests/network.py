@@ -13,8 +13,8 @@ from preflight.contents.tree import Tree
 from preflight.facts import Unknown
 from preflight.guest_facts import Interface, Network, Services
 from preflight.guests import _ifcfg, _interfaces, _keyfile, _netplan, _variables
+from preflight.guests._addressing import MAX_ADDRESSES, MAX_WORD
 from preflight.guests._directories import files
-from preflight.guests._interface import MAX_ADDRESSES, MAX_WORD
 from preflight.guests._text import learn, lines, shown, unique
 from preflight.units import KiB
 
@@ -55,8 +55,9 @@ def read_network(tree: Tree, services: Services | Unknown) -> Network | Unknown:
 
 
 def _network(tree: Tree, enabled: frozenset[str] | None) -> Network:
-    managers = _managers(tree, enabled)
-    interfaces = _interfaces_of(tree, managers, enabled)
+    plans = _netplan.paths(tree)
+    managers = _managers(tree, plans, enabled)
+    interfaces = _interfaces_of(tree, plans, managers, enabled)
     bindings = list(_bindings(tree))
     if len(bindings) > MAX_RULES:
         raise ContentsError(f"{RULES}: more than {MAX_RULES} rules for names of interfaces")
@@ -77,8 +78,8 @@ def _network(tree: Tree, enabled: frozenset[str] | None) -> Network:
     )
 
 
-def _managers(tree: Tree, enabled: frozenset[str] | None) -> tuple[str, ...]:
-    found = {"netplan"} if _netplan.paths(tree) else set()
+def _managers(tree: Tree, plans: list[str], enabled: frozenset[str] | None) -> tuple[str, ...]:
+    found = {"netplan"} if plans else set()
     for service in (enabled or frozenset()) - {"net.lo"}:
         manager = SERVICES.get(service)
         manager = manager or next((PREFIXES[prefix] for prefix in PREFIXES if service.startswith(prefix)), None)
@@ -103,13 +104,15 @@ def _cloud_init_leaves_it(tree: Tree) -> bool:
     return False
 
 
-def _interfaces_of(tree: Tree, managers: tuple[str, ...], enabled: frozenset[str] | None) -> list[Interface]:
+def _interfaces_of(
+    tree: Tree, plans: list[str], managers: tuple[str, ...], enabled: frozenset[str] | None
+) -> list[Interface]:
     """What the files of these managers configure, the loopback left out."""
     readers: tuple[tuple[tuple[str, ...], Callable[[], Iterator[Interface]]], ...] = (
         (("network-scripts", "NetworkManager"), lambda: _ifcfg.read_red_hat(tree)),
         (("network-scripts", "wicked"), lambda: _ifcfg.read_suse(tree)),
         (("ifupdown",), lambda: _interfaces.read(tree)),
-        (("netplan",), lambda: _netplan.read(tree)),
+        (("netplan",), lambda: _netplan.read(tree, plans)),
         (("NetworkManager",), lambda: _keyfile.read_networkmanager(tree)),
         (("systemd-networkd", "netplan"), lambda: _keyfile.read_networkd(tree)),
         (("netctl",), lambda: _variables.read_netctl(tree, enabled)),

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from preflight.contents.tree import Tree
 from preflight.facts import Unknown
 from preflight.guest_facts import Services
 from preflight.guests import _directories
 from preflight.guests.services import read_services
-from tests.contents.phony import Content, Link, PhonyReader, Special, Tree, tree
+from tests.contents.phony import Content, Link, PhonyReader, Special, tree
 
 SYSTEM = "/etc/systemd/system"
 VENDOR = "/usr/lib/systemd/system"
@@ -33,7 +34,7 @@ SYSTEMD: Files = {
     "/usr/lib/systemd/systemd": b"\x7fELF",
     **vendor("multi-user.target", "getty@.service", "systemd-logind.service"),
     f"{VENDOR}/multi-user.target.wants/systemd-logind.service": Link("../systemd-logind.service"),
-    **{f"{SYSTEM}/getty.target.wants/getty@tty1.service": Link(f"{VENDOR}/getty@.service")},
+    f"{SYSTEM}/getty.target.wants/getty@tty1.service": Link(f"{VENDOR}/getty@.service"),
 }
 SSHD: Files = {"/usr/sbin/sshd": b"\x7fELF"}
 
@@ -160,8 +161,11 @@ def test_the_script_of_a_service_whose_unit_is_disabled_does_not_start() -> None
 
 
 def test_what_debian_leaves_behind_after_removal_is_not_installed() -> None:
-    files: Files = {f"/etc/rc2.d/S01{name}": Link(f"../init.d/{name}") for name in ("ssh", "qemu-guest-agent")} | {
-        f"/etc/init.d/{name}": "#!/bin/sh\n" for name in ("ssh", "qemu-guest-agent")
+    files: Files = {
+        "/etc/rc2.d/S01ssh": Link("../init.d/ssh"),
+        "/etc/init.d/ssh": "#!/bin/sh\n",
+        "/etc/rc2.d/S01qemu-guest-agent": Link("../init.d/qemu-guest-agent"),
+        "/etc/init.d/qemu-guest-agent": "#!/bin/sh\n",
     }
     found = read(SYSTEMD | files)
     assert (found.sshd, found.qemu_guest_agent) == (None, False)
@@ -191,7 +195,7 @@ CENTOS_6: Files = SSHD | {
     "/sbin/init": b"\x7fELF",
     "/sbin/initctl": b"\x7fELF",
     "/etc/inittab": "# Default runlevel.\n#id:5:initdefault:\nid:3:initdefault:\n",
-    "/etc/init/rc.conf": "start on runlevel [0123456]\nstop on runlevel [!$RUNLEVEL]\ntask\nexec /etc/rc.d/rc $RUNLEVEL\n",
+    "/etc/init/rc.conf": "start on runlevel [0123456]\ntask\nexec /etc/rc.d/rc $RUNLEVEL\n",
     "/etc/init/tty.conf": "stop on runlevel [S016]\nrespawn\n",
     "/etc/rc.d/rc3.d/S08iptables": Link("../init.d/iptables"),
     "/etc/rc.d/rc3.d/S08ip6tables": Link("../init.d/ip6tables"),
@@ -225,7 +229,7 @@ def test_ubuntu_14_04() -> None:
         "/sbin/init": b"\x7fELF",
         "/sbin/initctl": b"\x7fELF",
         "/etc/init/ssh.conf": 'description "OpenSSH server"\n\nstart on runlevel [2345]\nstop on runlevel [!2345]\n',
-        "/etc/init/ufw.conf": "start on (starting network-interface\n or starting networking)\nstop on runlevel [!023456]\n",
+        "/etc/init/ufw.conf": "start on (starting network-interface\n or starting networking)\nstop on starting rc\n",
         "/etc/init/networking.conf": "start on (local-filesystems\n and (stopped udevtrigger or container))\n",
         "/etc/ufw/ufw.conf": "ENABLED=no\n",
         "/etc/rc2.d/S20ssh": Link("../init.d/ssh"),
@@ -300,7 +304,7 @@ def test_gentoo() -> None:
 def test_freebsd() -> None:
     files: Files = SSHD | {
         "/sbin/init": b"\x7fELF",
-        "/etc/rc.conf": 'hostname="x"\nsshd_enable="YES"\npf_enable="YES"\nfirewall_enable="NO"\nntpd_enable=yes # on\n',
+        "/etc/rc.conf": 'sshd_enable="YES"\npf_enable="YES"\nfirewall_enable="NO"\nntpd_enable=yes # on\n',
         "/etc/rc.conf.local": 'pf_enable="NO"\n',
         "/usr/local/bin/qemu-ga": b"\x7fELF",
     }
@@ -321,10 +325,10 @@ def test_cirros() -> None:
             "/bin/busybox": b"\x7fELF",
             "/usr/sbin/dropbear": b"\x7fELF",
             "/etc/inittab": "::sysinit:/etc/init.d/rcS sysinit\n",
-            "/etc/rc3.d/S50-dropbear": Link("../init.d/dropbear"),
+            "/etc/rc3.d/S50dropbear": Link("../init.d/dropbear"),
         }
     )
-    assert (found.init, found.sshd) == ("busybox", False)
+    assert (found.init, found.sshd) == ("busybox", True)
 
 
 @pytest.mark.parametrize(
@@ -374,7 +378,7 @@ def test_the_same_directory_is_not_listed_twice() -> None:
 def test_too_many_jobs_make_the_fact_unknown() -> None:
     files: Files = {f"/etc/init/{number}.conf": "" for number in range(_directories.MAX_FILES + 1)}
     found = read_services(tree(files | {"/sbin/initctl": b"", "/sbin/init": b"\x7fELF"}))
-    assert isinstance(found, Unknown) and "257 files" in found.reason
+    assert isinstance(found, Unknown) and "257 files" in found.unknown
 
 
 def test_links_in_circles_and_special_files_start_nothing() -> None:
