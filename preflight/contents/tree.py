@@ -49,13 +49,15 @@ class Tree:
         links = 0
         while remaining:
             name = remaining.pop()
+            parent = stack[-1]
+            if parent.node.kind != "directory" or len(stack) > MAX_DEPTH:
+                return None
+            if name == ".":
+                continue
             if name == "..":
                 if len(stack) > 1:
                     stack.pop()
                 continue
-            parent = stack[-1]
-            if parent.node.kind != "directory" or len(stack) > MAX_DEPTH:
-                return None
             child = f"{parent.path.rstrip('/')}/{name}"
             if mounted := self._mounts.get(child):
                 stack.append(Found(child, mounted, mounted.root))
@@ -146,5 +148,10 @@ class Tree:
 
 
 def _components(path: str) -> list[str]:
-    """The names in a path, last first, without empty ones and dots."""
-    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
+    """The names in a path, last first, without empty ones and dots.
+
+    A dot stands for a slash or dot at the end, as only a directory may have one there.
+    """
+    names = path.split("/")
+    wanted = [name for name in reversed(names) if name not in ("", ".")]
+    return [".", *wanted] if wanted and names[-1] in ("", ".") else wanted
