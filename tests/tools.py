@@ -36,8 +36,7 @@ def run(
     done = subprocess.run(
         [find(name) or name, *map(str, command[1:])],
         input=stdin.encode() if isinstance(stdin, str) else stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         timeout=120,
         check=False,
         env={**os.environ, "LC_ALL": "C", "PATH": SEARCH_PATH, **(env or {})},

@@ -40,6 +40,8 @@ class Node(msgspec.Struct, frozen=True):
     """Permission bits, as in `stat.S_IMODE`; None where the file system has none."""
     handle: Any
     """The reader's own; nothing else looks at it."""
+    immutable: bool | None = None
+    """Whether it has the immutable attribute (chattr +i); None where the reader does not tell."""
 
 
 class FileReader(Protocol):

@@ -147,7 +147,8 @@ class SubvolumeReader:
             raise ContentsError(f"{where}: it has no INODE_ITEM of {layouts.INODE_ITEM_SIZE} bytes")
         inode: Any = parse(layouts.INODE_ITEM, item, where, 0)
         kind = KINDS.get(stat.S_IFMT(inode.mode), "other")
-        return Node(kind, inode.size, stat.S_IMODE(inode.mode), Inode(root, number))
+        immutable = bool(inode.flags & layouts.INODE_IMMUTABLE)
+        return Node(kind, inode.size, stat.S_IMODE(inode.mode), Inode(root, number), immutable)
 
 
 def _handle(node: Node, kind: Kind) -> Inode:

@@ -99,7 +99,8 @@ class ExtReader:
 
 
 def _node(inode: Inode) -> Node:
-    return Node(KINDS.get(stat.S_IFMT(inode.mode), "other"), inode.size, stat.S_IMODE(inode.mode), inode)
+    kind = KINDS.get(stat.S_IFMT(inode.mode), "other")
+    return Node(kind, inode.size, stat.S_IMODE(inode.mode), inode, bool(inode.flags & layouts.EXT4_IMMUTABLE_FL))
 
 
 def _inode(node: Node, kind: Kind) -> Inode:

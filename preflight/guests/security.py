@@ -39,8 +39,6 @@ SWAP_TYPES = ("swap", "swsuspend")  # as FileSystem.type has them; the second on
 PAGE_SIZE = 4 * KiB
 SUSPENDED = (b"S1SUSPEND", b"S2SUSPEND", b"ULSUSPEND", b"LINHIB0001")  # in the last ten bytes of the first page
 
-IMMUTABLE_NOT_READ = Unknown("the attributes of files are not read")
-
 
 def read_security(tree: Tree, fstab: Fstab | Unknown, filesystems: Sequence[FileSystem]) -> Security:
     """Everything that `guest_facts.Security` holds; what cannot be read is `Unknown` each for itself."""
@@ -58,13 +56,21 @@ def read_security(tree: Tree, fstab: Fstab | Unknown, filesystems: Sequence[File
         permit_root_login=permit.lower() if isinstance(permit, str) else permit,
         password_authentication=_yes_no(password) if isinstance(password, str) else password,
         passwd_command=learn(lambda: any(tree.exists(path) for path in PASSWD_COMMAND)),
-        shadow_immutable=IMMUTABLE_NOT_READ,
+        shadow_immutable=learn(lambda: _immutable(tree)),
         rtc=learn(lambda: _clock(tree, read_from)),
         absolute_lib_links=learn(lambda: _absolute(tree)),
         swap=swap,
         hibernated=_hibernated(tree, swap, filesystems),
         read_from=unique(read_from),
     )
+
+
+def _immutable(tree: Tree) -> bool | Unknown:
+    found = tree.find("/etc/shadow")
+    if found is None:
+        return False
+    known = found.node.immutable
+    return Unknown("the attributes of files are not read on this file system") if known is None else known
 
 
 def _selinux(tree: Tree, read_from: list[str]) -> Literal["enforcing", "permissive", "disabled"] | None:

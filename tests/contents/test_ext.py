@@ -12,7 +12,7 @@ from preflight.contents import ContentsError, Node, ext
 from preflight.contents import _ext_layouts as layouts
 from preflight.contents.tree import Tree
 from preflight.errors import UnreachableBytes
-from preflight.source import BlockSource, Buffered, Memory
+from preflight.source import BlockSource, Buffered, FileSource, Memory
 from preflight.units import GiB, KiB, MiB
 from tests.contents.sources import Changed, Counting, Unreachable, entry, snapshot, unlimited, whole
 from tests.tools import require, run, sparse
@@ -450,3 +450,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @given(changes=st.dictionaries(st.integers(0, 32 * KiB), st.binary(min_size=1, max_size=4), min_size=1, max_size=3))
 def test_any_changed_byte_leaves_a_file_system_or_is_refused(changes: dict[int, bytes], tiny: bytes) -> None:
     explore(Changed(Memory(tiny), changes))
+
+
+def test_the_immutable_attribute_is_told(tmp_path: Path) -> None:
+    tree, disk = tmp_path / "tree", sparse(tmp_path / "disk", 8 << 20)
+    tree.mkdir()
+    for name in ("bound", "free"):
+        (tree / name).write_text("text")
+    run("mke2fs", "-q", "-t", "ext4", "-d", tree, disk)
+    run("debugfs", "-w", "-R", "set_inode_field bound flags 0x80010", disk)  # extents and immutable
+    with FileSource(str(disk)) as source:
+        reader = ext.CONTENTS.open(source)
+        found = {name: reader.lookup(reader.root, name) for name in ("bound", "free")}
+    assert {name: node and node.immutable for name, node in found.items()} == {"bound": True, "free": False}
