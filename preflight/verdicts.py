@@ -1,7 +1,9 @@
 """What we think: declared requests, rules' outcomes, profiles, reports. Opinion lives here and right of here."""
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from preflight.facts import Image, Value
 from preflight.units import GiB, ceil_div
@@ -32,8 +34,20 @@ class Declared(Value, frozen=True):
     oss_object: str | None = None
     other_objects: tuple[str, ...] = ()
     """OSSObject of the mappings before this one."""
+    other_names: tuple[str, ...] = ()
+    """What fstab may call the file systems of the request's other disks: `UUID=…`, `LABEL=…`, `PARTUUID=…`."""
     mapping_count: int | None = None
     """How many DiskDeviceMapping entries the request has."""
+    license_type: str | None = None
+    nvme_support: str | None = None
+    imds_support: str | None = None
+    role_name: str | None = None
+    resource_group_id: str | None = None
+    client_token: str | None = None
+    detection_strategy: str | None = None
+    dry_run: bool | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    """Keys and values."""
 
 
 class Range(Value, frozen=True, array_like=True):
@@ -44,6 +58,85 @@ class Range(Value, frozen=True, array_like=True):
 
     def __contains__(self, value: int) -> bool:
         return self.minimum <= value <= self.maximum
+
+
+class GuestKind(Value, frozen=True, forbid_unknown_fields=True):
+    """What one cloud makes of one sort of guest. The first that fits counts."""
+
+    distro: str
+    """As `Guest.distro` has it."""
+    platform: str
+    name: str | None = None
+    """What `Guest.name` must have in it, where more than one sort has this distro."""
+    variant: str | None = None
+    """The same for `Guest.variant`."""
+    license_type: str | None = None
+    """What LicenseType has to say for it; null where the parameter means nothing."""
+    virtio_since: str | None = None
+    """Version from which the cloud itself brings the virtio drivers in; null where it never does."""
+    cloud_init: bool = True
+    """Whether the cloud sets it up by cloud-init."""
+    oldest: str | None = None
+    """The oldest version that the cloud's documents name."""
+    oldest_on_current_types: str | None = None
+    """The oldest version whose kernel runs on the instance types of today."""
+    service_pack: int | None = None
+    """The lowest service pack of Windows that is supported."""
+
+
+class CloudInitLimits(Value, frozen=True, forbid_unknown_fields=True):
+    """Which cloud-init a cloud can work with."""
+
+    unusable_to: str
+    """The last version that does not work."""
+    builds: tuple[str, ...]
+    """First good version of a series; those of the series before it do not work."""
+    datasource: str
+    """The one that reads the cloud's metadata, as `datasource_list` has it."""
+
+
+class CustomPlatform(Value, frozen=True, forbid_unknown_fields=True):
+    """What a platform asks for, that the guest's own scripts set up."""
+
+    platform: str
+    minimum_gib: int
+    """The disk must be larger."""
+    filesystems: tuple[str, ...]
+    """Of the first partition, as `FileSystem.type` has them."""
+    directory: str
+
+
+class Contents(Value, frozen=True, forbid_unknown_fields=True):
+    """What one cloud asks of the guest inside the image: the profile's `[limits.contents]`."""
+
+    guests: tuple[GuestKind, ...]
+    cloud_init: CloudInitLimits
+    root_filesystems: tuple[str, ...]
+    tolerated_root_filesystems: tuple[str, ...]
+    disk_names: tuple[str, ...]
+    """How the names below /dev of an instance's disks begin."""
+    oldest_growing_kernel: str
+    """The first version of Linux that lets a mounted root file system grow."""
+    bad_updates: tuple[str, ...]
+    """Updates of Windows with which an instance does not start, as `KB5009624`."""
+    needed_updates: dict[str, tuple[str, ...]]
+    """By the name of the Windows, for x86_64."""
+    custom_platform: CustomPlatform
+    advised_system_disk_gib: int = 0
+    """What the cloud advises as the least; 0 where it does not."""
+
+
+class TagLimits(Value, frozen=True, forbid_unknown_fields=True):
+    """The rules for tags."""
+
+    maximum: int
+    length: int
+    """In characters, of a key and of a value."""
+    key_beginnings: tuple[str, ...]
+    """How no key may begin."""
+    value_beginnings: tuple[str, ...]
+    forbidden: tuple[str, ...]
+    """What neither may have in it."""
 
 
 class Limits(Value, frozen=True, forbid_unknown_fields=True):
@@ -76,10 +169,56 @@ class Limits(Value, frozen=True, forbid_unknown_fields=True):
     """Length of an OSS object's key in UTF-8."""
     vhd_block_size: int
     """Bytes of a dynamic VHD's block that are known to import."""
+    contents: Contents
+    boot_modes_by_architecture: dict[str, tuple[str, ...]] = {}
+    """Where an architecture does not take all boot modes: those that it takes."""
+    image_name_beginnings: tuple[str, ...] = ()
+    """How ImageName may not begin either."""
+    image_name_forbidden: tuple[str, ...] = ()
+    """What ImageName may not have in it."""
+    license_types: tuple[str, ...] = ()
+    nvme_support: tuple[str, ...] = ()
+    """The value for "yes" first, then the one for "no"."""
+    imds_support: tuple[str, ...] = ()
+    detection_strategies: tuple[str, ...] = ()
+    client_token_length: Range | None = None
+    """In characters of ASCII."""
+    tags: TagLimits | None = None
+    further_parameters: tuple[str, ...] = ()
+    """Of the parameters in `FURTHER_PARAMETERS` those that the API has."""
 
     def disk_gib(self, role: Role) -> Range:
         """The range of DiskImageSize for a system disk or a data disk, in GiB."""
         return self.system_disk_gib if role == "system" else self.data_disk_gib
+
+
+FURTHER_PARAMETERS = {
+    "license_type": "LicenseType",
+    "nvme_support": "Features.NvmeSupport",
+    "imds_support": "Features.ImdsSupport",
+    "detection_strategy": "DetectionStrategy",
+    "client_token": "ClientToken",
+    "role_name": "RoleName",
+    "resource_group_id": "ResourceGroupId",
+    "dry_run": "DryRun",
+    "tags": "Tag",
+}
+"""Parameters that not every version of the API has: fields of `Declared`, and their wire names."""
+
+
+def not_offered(declared: Declared, limits: Limits) -> dict[str, str]:
+    """What is declared and the API has no parameter for: fields of `Declared`, and their wire names."""
+    return {
+        field: parameter
+        for field, parameter in FURTHER_PARAMETERS.items()
+        if getattr(declared, field) not in (None, ()) and parameter not in limits.further_parameters
+    }
+
+
+def sendable(declared: Declared, limits: Limits) -> Declared:
+    """What is declared, without what the API has no parameter for."""
+    cleared: dict[str, Any] = {field: () if field == "tags" else None for field in not_offered(declared, limits)}
+    return msgspec.structs.replace(declared, **cleared)
 
 
 class Breach(Value, frozen=True):
@@ -122,6 +261,8 @@ class RuleSetting(Value, frozen=True, forbid_unknown_fields=True):
     """Key of a document in the profile's `[sources]`."""
     api_error: str | None = None
     """The API's error code that an import would meet, where it is documented."""
+    data_disk_api_error: str | None = None
+    """The one for data disks, where it is another."""
     detection_item: str | None = None
     """The cloud's own image-check item for the same defect."""
 
@@ -136,6 +277,19 @@ class Document(Value, frozen=True, forbid_unknown_fields=True):
 
     def __str__(self) -> str:
         return f"{self.title}, read {self.read}, {self.url}"
+
+
+class Requirement(Value, frozen=True, forbid_unknown_fields=True):
+    """Something that a cloud's documents ask of an image, and what becomes of it here."""
+
+    item: str
+    """The cloud's own name for it, or its topic."""
+    section: str
+    """Where it is asked for."""
+    rules: tuple[str, ...] = ()
+    """Those that judge it."""
+    reason: str | None = None
+    """Why no rule can, or what of it no rule can."""
 
 
 class Profile(Value, frozen=True, forbid_unknown_fields=True):
@@ -158,6 +312,8 @@ class Profile(Value, frozen=True, forbid_unknown_fields=True):
     """The RAM role that lets the service read the bucket."""
     trust_policy: dict[str, object]
     permission_policy: dict[str, object]
+    requirements: str
+    """Name of the file in `preflight/profiles/requirements` that lists what the cloud asks of images."""
 
 
 class Finding(Value, frozen=True):
@@ -189,6 +345,9 @@ class RequestSummary(
         "architecture": "Architecture",
         "format": "Format",
         "disk_image_size": "DiskImageSize",
+        "boot_mode": "BootMode",
+        "license_type": "LicenseType",
+        "nvme_support": "NvmeSupport",
     },
 ):
     """What an import of this image would send of it; null where it is neither declared nor known from the image."""
@@ -199,6 +358,10 @@ class RequestSummary(
     format: str | None
     disk_image_size: int | None
     """In GiB."""
+    boot_mode: str | None = None
+    license_type: str | None = None
+    nvme_support: str | None = None
+    """Features.NvmeSupport."""
 
 
 class Report(Value, frozen=True):
@@ -235,9 +398,24 @@ class DiskDeviceMapping(
     """In GiB."""
 
 
+class Features(Value, frozen=True, rename={"nvme_support": "NvmeSupport", "imds_support": "ImdsSupport"}):
+    """Features of an `ImportRequest`."""
+
+    nvme_support: str | None = None
+    imds_support: str | None = None
+
+
+class Tag(Value, frozen=True, rename={"key": "Key", "value": "Value"}):
+    """One tag of an `ImportRequest`."""
+
+    key: str
+    value: str
+
+
 class ImportRequest(
     Value,
     frozen=True,
+    kw_only=True,
     rename={
         "region_id": "RegionId",
         "image_name": "ImageName",
@@ -245,6 +423,15 @@ class ImportRequest(
         "architecture": "Architecture",
         "os_type": "OSType",
         "platform": "Platform",
+        "boot_mode": "BootMode",
+        "license_type": "LicenseType",
+        "features": "Features",
+        "role_name": "RoleName",
+        "resource_group_id": "ResourceGroupId",
+        "detection_strategy": "DetectionStrategy",
+        "client_token": "ClientToken",
+        "dry_run": "DryRun",
+        "tag": "Tag",
         "disk_device_mapping": "DiskDeviceMapping",
     },
 ):
@@ -256,6 +443,15 @@ class ImportRequest(
     architecture: str | None
     os_type: str | None
     platform: str | None
+    boot_mode: str | None = None
+    license_type: str | None = None
+    features: Features | None = None
+    role_name: str | None = None
+    resource_group_id: str | None = None
+    detection_strategy: str | None = None
+    client_token: str | None = None
+    dry_run: bool | None = None
+    tag: tuple[Tag, ...] | None = None
     disk_device_mapping: tuple[DiskDeviceMapping, ...]
     """Mapping 1, the system disk, first."""
 

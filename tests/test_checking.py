@@ -5,10 +5,10 @@ import pytest
 
 from preflight.checking import check, resolve_role, summarise
 from preflight.errors import ProfileError
-from preflight.facts import Image, ProblemCode
+from preflight.facts import ProblemCode
 from preflight.units import GiB
 from preflight.verdicts import Declared, Profile, RequestSummary, disk_image_size
-from tests import builders
+from tests import builders, decoding
 from tests.builders import NO_TABLE, filesystem, image, partition, problem, profile, unread
 
 BLANK = image(partition_table=NO_TABLE, partitions=(), filesystems=())
@@ -116,7 +116,7 @@ def test_the_request_has_what_is_declared_the_detected_format_and_the_size() -> 
     assert summarise(image(), declared, profile().limits) == RequestSummary(
         os_type="linux", platform="Ubuntu", architecture="i386", format="qcow2", disk_image_size=40
     )
-    assert summarise(builders.vhd(), Declared(), profile().limits) == RequestSummary(
+    assert summarise(builders.vhd(guest=builders.UNREAD), Declared(), profile().limits) == RequestSummary(
         os_type=None, platform=None, architecture=None, format="VHD", disk_image_size=20
     )
 
@@ -134,6 +134,6 @@ def test_a_judgement_changes_nothing_of_the_image_and_is_the_same_every_time() -
 
 
 def test_an_image_that_was_written_as_json_and_read_back_is_judged_the_same() -> None:
-    judged = builders.vhd(problems=(problem("vhd-sizes-differ"),))
-    again = msgspec.json.decode(msgspec.json.encode(judged), type=Image)
+    judged = builders.vhd(problems=(problem("vhd-sizes-differ"),), guest=builders.UNREAD)
+    again = decoding.image(msgspec.json.encode(judged))
     assert check(again, profile(), Declared()) == check(judged, profile(), Declared())

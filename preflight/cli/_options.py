@@ -22,10 +22,13 @@ def stacked(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decorate
 
 
-images = click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path())
+# What click itself finds unreadable would be wrong usage, and the end of all; opening it tells, for each image.
+any_path = click.Path(readable=False)
+
+images = click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=any_path)
 
 output = stacked(
-    click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Write the result to FILE; - is stdout."),
+    click.option("-o", "--output", metavar="FILE", type=any_path, help="Write the result to FILE; - is stdout."),
     click.option("-q", "--quiet", is_flag=True, help="No progress and no hints on stderr."),
     click.option("--no-color", is_flag=True, help="No colours, as with the environment variable NO_COLOR."),
     click.version_option(preflight.__version__, prog_name="preflight"),

@@ -1,12 +1,13 @@
 """`preflight check`: facts, then the rules of a profile."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
 from preflight import profiles
 from preflight.checking import check, resolve_role
 from preflight.cli import _options
+from preflight.cli._declaring import further, newer_than
 from preflight.cli._inspecting import inspected, tell_unread
 from preflight.cli._output import Output
 from preflight.verdicts import Declared
@@ -27,6 +28,7 @@ from preflight.verdicts import Declared
 @click.option("--disk-image-size", metavar="GIB", type=int, help="DiskImageSize of the request, in GiB.")
 @click.option("--image-format", metavar="VALUE", help="Format of the request.")
 @_options.declared
+@further
 @_options.judgement
 @_options.report_format
 @_options.no_guest
@@ -44,6 +46,7 @@ def command(
     boot_mode: str | None,
     image_name: str | None,
     description: str | None,
+    further: dict[str, Any],
     strict: bool,
     ignore: tuple[str, ...],
     format_name: str,
@@ -72,9 +75,11 @@ def command(
                 description=description,
                 image_format=image_format,
                 disk_image_size=disk_image_size,
+                **further,
             ),
             strict=strict,
             ignore=ignore,
+            others=newer_than(profile, judges),
         )
         for image in found
         if image is not None

@@ -3,6 +3,7 @@
 import importlib
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import click
 import msgspec
@@ -10,18 +11,19 @@ import msgspec
 from preflight import profiles
 from preflight.checking import check
 from preflight.cli import _options
+from preflight.cli._declaring import further, names_of, newer_than
 from preflight.cli._inspecting import inspected, tell_unread
 from preflight.cli._output import Output, say
 from preflight.reports import escape
 from preflight.targets import Target, build_request
-from preflight.verdicts import Declared, Profile, Report
+from preflight.verdicts import Declared, Profile, Report, sendable
 
 _TARGETS = ("json", "query", "url")
 
 
 @click.command("payload", short_help="Check images and write the import request.")
-@click.argument("system", type=click.Path())
-@click.argument("data", nargs=-1, type=click.Path())
+@click.argument("system", type=click.Path(readable=False))
+@click.argument("data", nargs=-1, type=click.Path(readable=False))
 @click.option("--region", metavar="ID", required=True, help="RegionId: the region of the bucket, and of the new image.")
 @click.option("--bucket", metavar="NAME", required=True, help="OSSBucket: where the image files are uploaded to.")
 @click.option("--key-prefix", metavar="TEXT", default="", help="What precedes the file's name in OSSObject.")
@@ -41,6 +43,7 @@ _TARGETS = ("json", "query", "url")
     "--image-format", "image_formats", metavar="VALUE", multiple=True, help="Format, for each image in order."
 )
 @_options.declared
+@further
 @_options.judgement
 @_options.no_guest
 @_options.second_opinion
@@ -63,6 +66,7 @@ def command(
     boot_mode: str | None,
     image_name: str | None,
     description: str | None,
+    further: dict[str, Any],
     strict: bool,
     ignore: tuple[str, ...],
     no_guest: bool,
@@ -97,6 +101,7 @@ def command(
         description=description,
         region_id=region,
         mapping_count=len(paths),
+        **further,
     )
     objects = [*keys, *(key_prefix + os.path.basename(path) for path in paths[len(keys) :])]
     declared = [
@@ -107,19 +112,22 @@ def command(
             oss_bucket=bucket,
             oss_object=objects[number],
             other_objects=tuple(objects[:number]),
+            other_names=names_of(images[:number] + images[number + 1 :]),
         )
         for number in range(len(paths))
     ]
     reports = [
-        check(image, profile, mapping, strict=strict, ignore=ignore)
+        check(image, profile, mapping, strict=strict, ignore=ignore, others=newer_than(profile, [profile]))
         for image, mapping in zip(images, declared, strict=True)
     ]
     _tell(reports, out)
     ready = all(report.verdict == "ready" for report in reports)
     if not ready and not force:
+        _tell_others(reports, out)
         out.hint("preflight: nothing is written, as errors stand; --force writes it all the same")
         return 1
-    out.write(_target(target_name).render(build_request(reports, declared)))
+    sent = [sendable(mapping, profile.limits) for mapping in declared]
+    out.write(_target(target_name).render(build_request(reports, sent)))
     _remind(profile, region, bucket, out)
     return 0 if ready else 1
 
@@ -133,8 +141,18 @@ def _tell(reports: Sequence[Report], out: Output) -> None:
                     f"{finding.severity}: mapping {number}, {escape(report.image.path)}: {finding.rule}: "
                     f"{escape(finding.subject)}: {escape(finding.message)}\n  remedy: {escape(finding.remedy)}"
                 )
+        by_reason: dict[str, list[str]] = {}
         for undetermined in report.undetermined:
-            out.hint(f"undetermined: mapping {number}: {undetermined.rule}: {escape(undetermined.reason)}")
+            by_reason.setdefault(undetermined.reason, []).append(undetermined.rule)
+        for reason, rules in by_reason.items():
+            out.hint(f"undetermined: mapping {number}: {', '.join(rules)}: {escape(reason)}")
+
+
+def _tell_others(reports: Sequence[Report], out: Output) -> None:
+    """By which other profiles all of the images would be ready."""
+    refused = [set(report.also_ready_for) for report in reports if report.verdict == "not-ready"]
+    for name in sorted(set.intersection(*refused)):
+        out.hint(f"preflight: the request is ready by other rules: --profile {name}")
 
 
 def _remind(profile: Profile, region: str, bucket: str, out: Output) -> None:

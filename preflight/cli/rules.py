@@ -1,21 +1,29 @@
 """`preflight rules`: every rule of a profile."""
 
 import click
+import msgspec
 
 from preflight import profiles
 from preflight.cli import _options
 from preflight.cli._output import Output
 from preflight.rules import all_rules
+from preflight.verdicts import Profile
 
 
 @click.command("rules", short_help="List the rules of a profile.")
 @click.option("--profile", "profile_name", metavar="NAME", default=profiles.DEFAULT, show_default=True)
+@click.option("--coverage", is_flag=True, help="List what the cloud asks of images, and the rules that hold each.")
 @_options.report_format
 @_options.output
-def command(profile_name: str, format_name: str, output: str | None, quiet: bool, no_color: bool) -> None:
+def command(
+    profile_name: str, coverage: bool, format_name: str, output: str | None, quiet: bool, no_color: bool
+) -> None:
     """List the rules of a profile, and the API's errors that nobody can foresee offline."""
     profile = profiles.load(profile_name)
     out = Output(output, quiet, no_color)
+    if coverage:
+        _cover(profile, format_name, out)
+        return
     if format_name == "json":
         from preflight.reports.json import encode
 
@@ -39,4 +47,31 @@ def command(profile_name: str, format_name: str, output: str | None, quiet: bool
         for rule_id, setting in profile.rules.items()
     ]
     lines += [f"{code:{width}}  not checkable  {reason}" for code, reason in profile.not_checkable.items()]
+    out.write("\n".join(lines) + "\n")
+
+
+def _cover(profile: Profile, format_name: str, out: Output) -> None:
+    """What the cloud asks of images, with the rules of this profile, or why there is none."""
+    covered = [
+        msgspec.structs.replace(entry, rules=tuple(rule for rule in entry.rules if rule in profile.rules))
+        for entry in profiles.requirements(profile)
+    ]
+    if format_name == "json":
+        from preflight.reports.json import encode
+
+        out.write(encode({"profile": profile.name, "coverage": covered}))
+        return
+    lines: list[str] = []
+    section = ""
+    for entry in covered:
+        if entry.section != section:
+            section = entry.section
+            lines += ["", section] if lines else [section]
+        rules = ", ".join(entry.rules)
+        told = [rules] if rules else []
+        if entry.reason:
+            told.append(f"not known offline: {entry.reason}" if not rules else f"(beyond them: {entry.reason})")
+        elif not rules:
+            told.append(f"no rule of profile {profile.name}")
+        lines.append(f"  {entry.item}: {' '.join(told)}")
     out.write("\n".join(lines) + "\n")

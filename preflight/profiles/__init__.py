@@ -11,7 +11,7 @@ import msgspec
 
 from preflight.errors import ProfileError
 from preflight.rules import all_rules
-from preflight.verdicts import Profile, Range
+from preflight.verdicts import FURTHER_PARAMETERS, Profile, Range, Requirement
 
 DEFAULT = "aliyun-2018"
 
@@ -41,6 +41,23 @@ def read(path: str) -> Profile:
     return profile
 
 
+def requirements(profile: Profile) -> tuple[Requirement, ...]:
+    """What the profile's cloud asks of images, item by item; `ProfileError` where the list is wrong."""
+    path = os.path.join(__path__[0], "requirements", f"{profile.requirements}.toml")
+    with open(path, "rb") as file:
+        try:
+            listed = msgspec.convert(tomllib.load(file), dict[str, tuple[Requirement, ...]]).get("requirement", ())
+        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+            raise ProfileError(f"{path}: {error}") from error
+    for entry in listed:
+        for rule_id in entry.rules:
+            if rule_id not in all_rules():
+                raise ProfileError(f"{path}: {entry.item}: there is no rule {rule_id!r}")
+        if not entry.rules and not entry.reason:
+            raise ProfileError(f"{path}: {entry.item}: neither a rule nor a reason")
+    return listed
+
+
 def _verify(profile: Profile, path: str) -> None:
     """Names in a profile that refer to something must find it."""
     rules = all_rules()
@@ -61,6 +78,18 @@ def _verify(profile: Profile, path: str) -> None:
         value = getattr(limits, name)
         if isinstance(value, Range) and value.minimum > value.maximum:
             raise ProfileError(f"{path}: [limits]: {name} is empty, {value.minimum} to {value.maximum}")
+    contents = limits.contents
+    for platform in (*(kind.platform for kind in contents.guests), contents.custom_platform.platform):
+        if platform not in limits.platforms:
+            raise ProfileError(f"{path}: [limits.contents]: platform {platform!r} is not in [limits.platforms]")
+    for kind in contents.guests:
+        if kind.license_type is not None and kind.license_type not in limits.license_types:
+            raise ProfileError(f"{path}: [limits.contents]: license_type {kind.license_type!r} is not in license_types")
+    for parameter in limits.further_parameters:
+        if parameter not in FURTHER_PARAMETERS.values():
+            raise ProfileError(f"{path}: [limits]: further_parameters has the unknown {parameter!r}")
+    if not os.path.exists(os.path.join(__path__[0], "requirements", f"{profile.requirements}.toml")):
+        raise ProfileError(f"{path}: there is no list of requirements {profile.requirements!r}")
     for reminder in profile.reminders:
         try:
             reminder.format(region="", bucket="")

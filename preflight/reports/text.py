@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # `inspect` has no need of verdicts, and the start-up counts
     from preflight.guest_facts import Guest
     from preflight.verdicts import Finding, Report
 
+MAX_RULES_NAMED = 3  # of those with the same reason; JSON has them all
 PLAIN_WIDTH = 100
 MAX_SHOWN = 100  # rows or problems of one image; more than that nobody reads, and JSON has them all
 
@@ -61,8 +62,7 @@ def _judgement(report: Report) -> Iterator[Line]:
     for finding in shown:
         yield from _finding(finding)
     yield from rest
-    for undetermined in report.undetermined:
-        yield [Piece("  undetermined ", "magenta"), Piece(f"{undetermined.rule}: {escape(undetermined.reason)}")]
+    yield from _undetermined(report)
     yield _verdict(report)
     if report.also_ready_for and report.verdict == "not-ready":
         names = " or ".join(f"--profile {name}" for name in report.also_ready_for)
@@ -210,6 +210,17 @@ def _counts(report: Report) -> str:
     if report.undetermined:
         counts.append(f"{len(report.undetermined)} undetermined")
     return ", ".join(counts)
+
+
+def _undetermined(report: Report) -> Iterator[Line]:
+    """The rules that could not be judged, by reason: what could not be read at all is in the way of many."""
+    by_reason: dict[str, list[str]] = {}
+    for undetermined in report.undetermined:
+        by_reason.setdefault(undetermined.reason, []).append(undetermined.rule)
+    for reason, rules in by_reason.items():
+        told = ", ".join(rules[:MAX_RULES_NAMED])
+        more = f" and {len(rules) - MAX_RULES_NAMED} more rules" if len(rules) > MAX_RULES_NAMED else ""
+        yield [Piece("  undetermined ", "magenta"), Piece(f"{told}{more}: {escape(reason)}")]
 
 
 def _verdict(report: Report) -> Line:

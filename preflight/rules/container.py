@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from preflight.facts import Image
 from preflight.rules import breaches, clean_copy, converted, place, quoted, rule, with_code
-from preflight.units import human_size
+from preflight.units import SECTOR, human_size
 from preflight.verdicts import Breach, Declared, Limits
 
 _ARCHIVES = {"zip": "unzip", "tar": "tar -xf", "7z": "7z x"}
@@ -87,9 +87,9 @@ def git_lfs_pointer(image: Image, limits: Limits, declared: Declared) -> Iterato
 
 @rule
 def empty_file(image: Image, limits: Limits, declared: Declared) -> Iterator[Breach]:
-    """The file is empty.
+    """The file is empty, or nearly so.
 
-    What: the file has 0 bytes, or the container describes a disk of 0 bytes.
+    What: the file has 0 bytes, or the container describes a disk of less than one sector.
     Why: an object of size zero is refused, and a disk of size zero cannot hold anything.
     Remedy: build the image again.
     Source: ImportImage error code InvalidOSSObject.Size.
@@ -98,6 +98,9 @@ def empty_file(image: Image, limits: Limits, declared: Declared) -> Iterator[Bre
         yield Breach("the file has 0 bytes", "file", "Build or fetch the image again.")
     elif image.virtual_size == 0 and image.format in limits.formats:
         yield Breach("the disk has a virtual size of 0 bytes", "virtual size", "Build or fetch the image again.")
+    elif image.format in limits.formats and image.virtual_size is not None and image.virtual_size < SECTOR:
+        size = human_size(image.virtual_size)
+        yield Breach(f"the disk has {size}, a sector has {SECTOR}", "virtual size", "Build or fetch the image again.")
 
 
 @rule

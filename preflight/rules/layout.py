@@ -116,17 +116,29 @@ def _hidden_gpt(image: Image) -> bool:
 
 
 @rule
-def invalid_partition_entry(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
-    """A partition entry breaks its specification.
+def invalid_gpt_entry(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
+    """An entry of the GPT breaks its specification.
 
-    What: a start of 0, an end before the start, a place outside the usable part of the disk, an odd boot flag.
+    What: an end before the start, a place outside the usable part of the disk or on the headers, a damaged name.
+    Why: kernels leave such a partition out, so what lies there is not found.
+    Remedy: correct the entry with a partition editor.
+    Source: UEFI specification, section 5.3.3.
+    """
+    yield from breaches(image, "Correct the entry with sgdisk.", "gpt-entry-invalid")
+
+
+@rule
+def invalid_partition_entry(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
+    """An entry of the MBR is irregular.
+
+    What: a start or size of 0, an odd boot flag.
     Why: kernels leave such partitions out or shift their numbers.
     Remedy: correct the entry with a partition editor.
-    Source: UEFI specification, section 5.3.3; for MBR, section 5.2.
+    Source: UEFI specification, section 5.2.
     """
     yield from breaches(
-        image, "Correct the entry with sfdisk or sgdisk.",
-        "gpt-entry-invalid", "mbr-entry-invalid", "mbr-boot-flag-invalid",
+        image, "Correct the entry with sfdisk.",
+        "mbr-entry-invalid", "mbr-boot-flag-invalid",
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from preflight.facts import Image
 from preflight.rules import rule
+from preflight.rules._guests import os_type_of, platform_of
 from preflight.verdicts import Breach, Declared, Limits, Outcome, Range
 
 # Chinese characters as the API's parameters take them: CJK Unified Ideographs with its extension A and the
@@ -22,7 +23,7 @@ def image_name_malformed(image: Image, limits: Limits, declared: Declared) -> It
     """ImageName breaks the rules for names.
 
     What: 2 to 128 characters; it begins with a letter or a Chinese character, and has only those, digits, full stops,
-    colons, underscores and hyphens; it does not begin with http:// or https://.
+    colons, underscores and hyphens; it does not begin with http:// or https://, nor with what the API keeps for itself.
     Why: the API refuses the request.
     Remedy: choose another name.
     Source: ImportImage, ImageName; error code InvalidImageName.Malformed.
@@ -30,7 +31,13 @@ def image_name_malformed(image: Image, limits: Limits, declared: Declared) -> It
     name = declared.image_name
     if name is None:
         return
-    faults = list(_text_faults(name, limits.image_name_length, limits.forbidden_beginnings))
+    beginnings = (*limits.forbidden_beginnings, *limits.image_name_beginnings)
+    faults = list(_text_faults(name, limits.image_name_length, beginnings))
+    faults += [
+        f"it has {part} in it"
+        for part in limits.image_name_forbidden
+        if part in name.lower() and not name.lower().startswith(part)
+    ]
     if name and not _IMAGE_NAME_START.match(name):
         faults.append(f"it begins with {name[0]!r}, not with a letter or a Chinese character")
     if wrong := sorted(set(_IMAGE_NAME_FORBIDDEN.findall(name))):
@@ -45,7 +52,7 @@ def image_name_malformed(image: Image, limits: Limits, declared: Declared) -> It
 def description_malformed(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
     """Description breaks the rules for descriptions.
 
-    What: at most 256 characters of text, and it does not begin with http:// or https://.
+    What: it is not of the length that the API allows, or begins with http:// or https://.
     Why: the API refuses the request.
     Remedy: shorten it, or put a word in front.
     Source: ImportImage, Description; error code InvalidDescription.Malformed.
@@ -113,15 +120,17 @@ def _unless_among(parameter: str, value: str | None, allowed: tuple[str, ...]) -
 def platform_contradicts_os_type(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
     """Platform belongs to another OSType.
 
-    What: for example Platform Ubuntu with OSType windows. Where OSType is not declared, its default linux counts.
+    What: for example Platform Ubuntu with OSType windows. Where OSType is not declared, the guest's counts, and where
+    that is not known, the default linux.
     Why: the instance is set up by the wrong procedure, or the API refuses the request.
     Remedy: correct the one that is wrong.
     Source: ImportImage, OSType and Platform.
     """
     belongs = limits.platforms.get(declared.platform or "")
-    os_type = declared.os_type or limits.os_types[0]
+    found = os_type_of(image, limits)
+    os_type = declared.os_type or found or limits.os_types[0]
     if belongs is not None and os_type in limits.os_types and belongs != os_type:
-        said = "is declared" if declared.os_type else "is the default"
+        said = "is declared" if declared.os_type else "is what the image holds" if found else "is the default"
         yield Breach(
             f"Platform {declared.platform} belongs to OSType {belongs}, and {os_type} {said}",
             "Platform",
@@ -133,14 +142,17 @@ def platform_contradicts_os_type(image: Image, limits: Limits, declared: Declare
 def platform_left_to_default(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
     """Platform is not declared, and its default belongs to another OSType.
 
-    What: for example OSType windows without Platform, whose default is Others Linux.
+    What: for example OSType windows without Platform, whose default is Others Linux, and the guest does not tell it.
     Why: the API takes the default for a parameter that is not sent, and the two contradict each other.
     Remedy: declare the platform too.
     Source: ImportImage, OSType and Platform.
     """
     default = limits.default_platform
     belongs = limits.platforms[default]
-    if declared.platform is None and declared.os_type in limits.os_types and declared.os_type != belongs:
+    found = limits.platforms.get(platform_of(image, limits) or "")
+    if declared.platform is not None or declared.os_type is None or declared.os_type == found:
+        return
+    if declared.os_type in limits.os_types and declared.os_type != belongs:
         fitting = [platform for platform, os_type in limits.platforms.items() if os_type == declared.os_type]
         yield Breach(
             f"OSType {declared.os_type} is declared and no Platform, whose default {default} belongs to {belongs}",

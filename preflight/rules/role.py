@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from preflight.facts import Image
+from preflight.guest_facts import Guest
 from preflight.rules import rule
 from preflight.verdicts import Breach, Declared, Limits, Outcome
 
@@ -20,7 +21,7 @@ _BOOT_TYPES = {  # UEFI specification; The Discoverable Partitions Specification
 
 
 def boot_sign(image: Image) -> str | None:
-    """What on the disk says that a machine is meant to boot from it, in words; None where nothing does."""
+    """What on the disk says that it is a system disk, in words; None where nothing does."""
     for partition in image.partitions:
         if partition.type in _BOOT_TYPES:
             return _BOOT_TYPES[partition.type]
@@ -28,6 +29,8 @@ def boot_sign(image: Image) -> str | None:
             return "an active partition"
     if image.partition_table is not None and image.partition_table.boot_loader is not None:
         return f"the boot loader {image.partition_table.boot_loader} in its first sector"
+    if isinstance(image.guest, Guest):
+        return f"{image.guest.name if isinstance(image.guest.name, str) else 'an operating system'} on it"
     return None
 
 
@@ -35,7 +38,8 @@ def boot_sign(image: Image) -> str | None:
 def data_disk_boots(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
     """A disk that is meant as a data disk looks like a system disk.
 
-    What: it has an EFI system, boot, Linux root or active partition, or a boot loader in its first sector.
+    What: it has an EFI system, boot, Linux root or active partition, a boot loader in its first sector, or an
+    operating system.
     Why: the system disk must be the first in the request; perhaps the order is wrong.
     Remedy: name the system disk first.
     Source: ImportImage: n = 1 is the system disk, n = 2 to 17 are data disks.

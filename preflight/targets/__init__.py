@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from preflight.verdicts import Declared, DiskDeviceMapping, ImportRequest, Report
+from preflight.verdicts import Declared, DiskDeviceMapping, Features, ImportRequest, Report, Tag
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -23,7 +23,8 @@ def build_request(reports: Sequence[Report], declared: Sequence[Declared]) -> Im
     """The request for these judged images, mapping 1 (the system disk) first.
 
     `declared` goes along with `reports`; what the request says once is taken from the first. Region, buckets and
-    objects must be declared: a `ValueError` else, as it is the caller's mistake and not the image's.
+    objects must be declared: a `ValueError` else, as it is the caller's mistake and not the image's. What the API has
+    no parameter for must be gone from `declared`, see `verdicts.sendable`.
     """
     first, summary = declared[0], reports[0].request
     mappings = []
@@ -48,7 +49,20 @@ def build_request(reports: Sequence[Report], declared: Sequence[Declared]) -> Im
         os_type=summary.os_type,
         platform=summary.platform,
         disk_device_mapping=tuple(mappings),
+        boot_mode=summary.boot_mode,
+        license_type=summary.license_type,
+        features=_features(summary.nvme_support, first.imds_support),
+        role_name=first.role_name,
+        resource_group_id=first.resource_group_id,
+        detection_strategy=first.detection_strategy,
+        client_token=first.client_token,
+        dry_run=first.dry_run,
+        tag=tuple(Tag(key, value) for key, value in first.tags) or None,
     )
+
+
+def _features(nvme_support: str | None, imds_support: str | None) -> Features | None:
+    return Features(nvme_support, imds_support) if nvme_support or imds_support else None
 
 
 def parameters(request: ImportRequest) -> dict[str, object]:
@@ -61,6 +75,8 @@ def _sendable(value: dict[str, object]) -> dict[str, object]:
     for key, item in value.items():
         if isinstance(item, list | tuple):
             kept[key] = [_sendable(entry) for entry in item]
+        elif isinstance(item, dict):
+            kept[key] = _sendable(item)
         elif isinstance(item, str):
             kept[key] = item.encode("utf-8", "backslashreplace").decode()  # a name on the host may have other bytes
         elif item is not None:

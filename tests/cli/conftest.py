@@ -8,7 +8,7 @@ import pytest
 
 from preflight.cli import main
 from preflight.units import GiB, MiB
-from tests import disks
+from tests import disks, sound
 from tests.cli.running import Result
 from tests.tools import run, sparse
 
@@ -35,8 +35,8 @@ def preflight(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one image of each sort that the commands treat differently."""
     folder = tmp_path_factory.mktemp("images")
-    system = disks.system(folder)
-    disks.converted(system, folder / "system.qcow2", "qcow2")
+    sound.disk(folder, sound.tree(folder))
+    disks.converted(folder / "system.raw", folder / "system.qcow2", "qcow2")
     sparse(folder / "data.raw", 5 * GiB)
     disks.partitioned(folder / "small.raw", 64 * MiB, "label: dos\nsize=32M, type=83, bootable\n")
     run("qemu-img", "create", "-q", "-f", "vmdk", folder / "foreign.vmdk", "10G")

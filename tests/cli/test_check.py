@@ -17,7 +17,9 @@ REPORT_KEYS = [
 FINDING_KEYS = [
     *("rule", "severity", "message", "subject", "remedy", "api_error", "detection_item", "source"),
 ]
-REQUEST_KEYS = ["OSType", "Platform", "Architecture", "Format", "DiskImageSize"]
+REQUEST_KEYS = [
+    *("OSType", "Platform", "Architecture", "Format", "DiskImageSize", "BootMode", "LicenseType", "NvmeSupport"),
+]
 
 
 def judged(preflight: Command, *arguments: str | Path) -> list[dict[str, object]]:

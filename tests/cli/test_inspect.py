@@ -5,7 +5,7 @@ from pathlib import Path
 
 from preflight.inspection import inspect
 from preflight.units import GiB, MiB
-from tests import decoding
+from tests import decoding, sound
 from tests.cli.conftest import Command
 from tests.tools import run
 
@@ -69,9 +69,8 @@ def test_text_tells_the_disk_at_a_glance(preflight: Command, images: Path) -> No
     assert "|3 ext4 189 MiB =" in lines[2]
     assert lines[3:6] == [
         "  partition 1  1 MiB at 1 MiB     BIOS boot",
-        "  partition 2  64 MiB at 2 MiB    EFI System, 'EFI System'  vfat  'ESP'  CDE1-1539",
-        "  partition 3  189 MiB at 66 MiB  Linux filesystem, 'root'  "
-        "ext4  128 MiB  'root'  30628ac6-3d56-45e6-b857-fc81683c6f7d",
+        "  partition 2  64 MiB at 2 MiB    EFI System, 'EFI System'  vfat  'ESP'  1234-ABCD  on /boot/efi",
+        f"  partition 3  189 MiB at 66 MiB  Linux filesystem, 'root'  ext4  128 MiB  'root'  {sound.ROOT_UUID}  on /",
     ]
 
 

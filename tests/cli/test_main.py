@@ -1,5 +1,6 @@
 """What holds for every command: exit codes, streams, output files, names, terminals."""
 
+import errno
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -203,6 +205,24 @@ def test_only_unreadable_images_leave_an_empty_result(preflight: Command, images
 def test_errors_are_told_even_quietly(preflight: Command, images: Path) -> None:
     told = preflight("inspect", "--quiet", images / "absent", images / "data.raw")
     assert told.err == f"preflight: {images / 'absent'}: cannot open: No such file or directory\n"
+
+
+@pytest.mark.parametrize("command", [("inspect",), ("check",), ("payload", "--region=r", "--bucket=b", "--key=k")])
+def test_an_image_without_permission_is_no_wrong_usage(
+    preflight: Command, images: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    refused = images / "data.raw"
+    real_open, real_access = os.open, os.access
+
+    def open_(path: str, *more: Any, **named: Any) -> int:
+        if path == str(refused):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real_open(path, *more, **named)
+
+    monkeypatch.setattr(os, "open", open_)
+    monkeypatch.setattr(os, "access", lambda path, *more, **named: path != str(refused) and real_access(path, *more))
+    told = preflight(*command, refused)
+    assert (told.code, told.err) == (3, f"preflight: {refused}: cannot open: Permission denied\n")
 
 
 def test_a_fifo_among_the_images_hangs_nothing(preflight: Command, images: Path, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_disk_with_nothing_on_it_says_so() -> None:
 
 
 def test_the_guest_is_told_where_the_disk_was_read() -> None:
-    assert shown(builders.image())[-1] == "  no operating system"
+    assert shown(builders.image(guest=None))[-1] == "  no operating system"
     assert shown(builders.image(guest=UNKNOWN))[-1] == f"  operating system unknown: {UNKNOWN.unknown}"
     assert len(shown(builders.unread("vmdk", guest=Unknown("x")))) == 1
 

@@ -87,6 +87,7 @@ def test_a_git_lfs_pointer_tells_the_size_of_what_it_stands_for() -> None:
 def test_an_empty_file_and_an_empty_disk_are_refused() -> None:
     assert breaches("empty-file", unread("empty"))[0].message == "the file has 0 bytes"
     assert breaches("empty-file", image(virtual_size=0))[0].subject == "virtual size"
+    assert breaches("empty-file", image(virtual_size=511))[0].message == "the disk has 511 bytes, a sector has 512"
     assert not breaches("empty-file", image(virtual_size=512))
 
 

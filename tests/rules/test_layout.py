@@ -85,7 +85,7 @@ def test_a_gpt_that_nothing_announces_is_an_error_for_every_role() -> None:
 
 def test_a_gpt_that_was_left_behind_is_a_warning() -> None:
     left = problem("gpt-protective-mbr-missing")
-    mbr = image(partition_table=gpt(type="mbr"), problems=(left,))
+    mbr = image(partition_table=gpt(type="mbr"), problems=(left,), guest=builders.linux())
     assert found(mbr) == {"irregular-protective-mbr": "warning"}
     bare = image(partition_table=NO_TABLE, partitions=(), filesystems=(filesystem("disk"),), problems=(left,))
     assert found(bare, DATA) == {"irregular-protective-mbr": "warning"}
@@ -103,7 +103,7 @@ def test_what_passes_for_raw_only_because_nobody_knows_it_is_told_with_what_it_m
 @pytest.mark.parametrize(
     ("code", "rule", "severity"),
     [
-        ("gpt-entry-invalid", "invalid-partition-entry", "warning"),
+        ("gpt-entry-invalid", "invalid-gpt-entry", "error"),
         ("mbr-entry-invalid", "invalid-partition-entry", "warning"),
         ("mbr-boot-flag-invalid", "invalid-partition-entry", "warning"),
         ("ebr-chain-invalid", "broken-logical-partitions", "error"),
@@ -122,5 +122,5 @@ def test_what_passes_for_raw_only_because_nobody_knows_it_is_told_with_what_it_m
 def test_each_defect_of_a_layout_has_the_rule_that_is_named_for_it(code: ProblemCode, rule: str, severity: str) -> None:
     for declared, disk in ((Declared(), image()), (DATA, image(partitions=(partition(),)))):
         assert found(disk, declared) == {}
-        broken = image(partitions=disk.partitions, problems=(problem(code),))
+        broken = image(partitions=disk.partitions, guest=disk.guest, problems=(problem(code),))
         assert found(broken, declared) == {rule: severity}

@@ -148,11 +148,14 @@ def test_a_platform_belongs_to_the_os_type(platform: str | None, os_type: str | 
 
 
 def test_a_default_platform_that_contradicts_the_os_type_is_a_warning() -> None:
-    assert found(image(), Declared(os_type="windows")) == {"platform-left-to-default": "warning"}
-    (breach,) = broken("platform-left-to-default", os_type="windows")
+    unread = image(guest=builders.UNREAD)
+    assert found(unread, Declared(os_type="windows")) == {"platform-left-to-default": "warning"}
+    (breach,) = breaches("platform-left-to-default", unread, Declared(os_type="windows"))
     assert breach.remedy.endswith("one of: Windows Server 2003, Windows Server 2008, Windows Server 2012.")
     assert found(image(), Declared(os_type="linux")) == {}
-    assert found(image(), Declared(os_type="windows", platform="Windows Server 2008")) == {}
+    assert found(unread, Declared(os_type="windows", platform="Windows Server 2008")) == {}
+    told = builders.with_windows()
+    assert found(told, Declared(os_type="windows")) == {}
 
 
 def test_a_boot_mode_cannot_be_sent_to_this_api() -> None:

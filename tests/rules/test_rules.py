@@ -6,10 +6,11 @@ from typing import get_args
 import msgspec
 import pytest
 
+from preflight import profiles
 from preflight.checking import check
 from preflight.facts import ProblemCode
 from preflight.rules import all_rules, quoted
-from preflight.verdicts import Breach, Declared, Rule
+from preflight.verdicts import Declared, Rule, Unsettled
 from tests import builders
 from tests.builders import image, problem, raw, unread, vhd
 
@@ -24,7 +25,6 @@ WARNINGS: dict[ProblemCode, str] = {
     "gpt-backup-misplaced": "what a disk shows that was enlarged after it was partitioned; the primary table is whole",
     "gpt-protective-mbr-missing": "beside another table: left behind by an earlier use of the disk",
     "gpt-protective-mbr-invalid": "boot managers and hybrid tables write such records",
-    "gpt-entry-invalid": "kernels pass over the entry, and what lies past the disk is told as such",
     "mbr-entry-invalid": "kernels pass over the entry, and what lies past the disk is told as such",
     "mbr-boot-flag-invalid": "old boot managers keep values of their own there",
     "filesystem-ambiguous": "the rest of an older file system",
@@ -43,9 +43,9 @@ def test_a_rule_explains_itself(rule: Rule) -> None:
     assert sections == ["What", "Why", "Remedy", "Source"]
 
 
-def test_the_rules_of_a_package_are_found_once_each_and_all_stand_in_the_profile() -> None:
+def test_the_rules_of_a_package_are_found_once_each_and_all_stand_in_a_profile() -> None:
     assert list(all_rules()) == list(dict.fromkeys(all_rules()))
-    assert set(all_rules()) == set(builders.profile().rules)
+    assert set(all_rules()) == {rule for name in profiles.names() for rule in profiles.load(name).rules}
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -101,6 +101,8 @@ def test_a_breach_names_its_limit_and_remedy_in_every_rule() -> None:
     for each in judged:
         for rule in all_rules().values():
             for outcome in rule.judge(each, builders.profile().limits, Declared()):
-                assert isinstance(outcome, Breach)
+                if isinstance(outcome, Unsettled):
+                    assert outcome.reason
+                    continue
                 assert outcome.message and outcome.subject and outcome.remedy
                 assert outcome.remedy.count("run: ") <= 1

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from preflight.checking import check, resolve_role
 from preflight.facts import Image
 from preflight.inspection import inspect
-from preflight.units import MiB
 from preflight.verdicts import Declared, Report
-from tests import builders
-from tests.tools import run, sparse
+from tests import builders, sound
+from tests.tools import run
 
 IMPORTABLE = ("raw", "vhd", "qcow2")
 VHD = {"fixed": "subformat=fixed,force_size=on", "dynamic": "subformat=dynamic,force_size=on"}
@@ -26,16 +25,9 @@ def judged(image: Image) -> Report:
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A system disk of 96 MiB: GPT, an EFI system partition with FAT, a partition with ext4."""
+    """A small system disk with a sound Debian."""
     folder = tmp_path_factory.mktemp("disk")
-    path = sparse(folder / "disk.raw", 96 * MiB)
-    run("sgdisk", "-n", "1:2048:+40M", "-t", "1:ef00", "-n", "2:0:+40M", path)
-    for start, size, command in ((1, 40, ("mkfs.vfat", "-F", "32")), (41, 40, ("mke2fs", "-q", "-t", "ext4"))):
-        part = sparse(folder / "part", size * MiB)
-        run(*command, part)
-        run("dd", f"if={part}", f"of={path}", "bs=1M", f"seek={start}", "conv=notrunc,sparse", "status=none")
-        part.unlink()
-    return path
+    return sound.disk(folder, sound.tree(folder), name="disk.raw")
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +42,9 @@ def containers(disk: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("kind", ["raw", "qcow2", "fixed", "dynamic"])
-def test_a_sound_system_disk_breaks_no_rule_in_any_format(containers: dict[str, Path], kind: str) -> None:
+def test_a_sound_system_disk_is_faultless_in_any_format(containers: dict[str, Path], kind: str) -> None:
     report = judged(inspect(str(containers[kind])))
-    assert report.findings == ()
+    assert {finding.severity for finding in report.findings} <= {"info"}
     assert report.undetermined == ()
     assert (report.role, report.verdict, report.request.disk_image_size) == ("system", "ready", 5)
 

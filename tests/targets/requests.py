@@ -27,7 +27,7 @@ HOSTILE = (
 def page_request() -> ImportRequest:
     """What the page's example asks for, of a raw image of 20 GiB."""
     declared = Declared(region_id="cn-hangzhou", oss_bucket="ecsimageos", oss_object="CentOS_5.4_32.raw")
-    report = check(builders.raw(virtual_size=20 * GiB), builders.profile(), declared)
+    report = check(builders.raw(virtual_size=20 * GiB, guest=builders.UNREAD), builders.profile(), declared)
     return build_request([report], [declared])
 
 

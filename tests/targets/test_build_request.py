@@ -22,7 +22,8 @@ def test_mapping_one_is_the_first_image_and_the_request_is_declared_with_it() ->
     built = build_request(judged(first, second), [first, second])
     assert [mapping.oss_object for mapping in built.disk_device_mapping] == ["s", "d"]
     assert [mapping.disk_image_size for mapping in built.disk_device_mapping] == [20, 7]
-    assert (built.region_id, built.image_name, built.os_type, built.platform) == ("cn-hangzhou", "ab", "linux", None)
+    assert (built.region_id, built.image_name) == ("cn-hangzhou", "ab")
+    assert (built.os_type, built.platform, built.architecture) == ("linux", "Debian", "x86_64")
     assert parameters(built)["Description"] == ""
 
 

@@ -1,0 +1,72 @@
+"""The request's younger parameters as options, and what else a judgement is told of the request."""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import click
+
+from preflight import profiles
+from preflight.cli._options import stacked
+from preflight.facts import Image
+from preflight.verdicts import FURTHER_PARAMETERS, Profile
+
+
+def _tag(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    tags = []
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
+        tags.append((key, text))
+    return tuple(tags)
+
+
+_OPTIONS = stacked(
+    click.option("--license-type", metavar="VALUE", help="LicenseType of the request."),
+    click.option("--nvme-support", metavar="VALUE", help="Features.NvmeSupport of the request."),
+    click.option("--imds-support", metavar="VALUE", help="Features.ImdsSupport of the request."),
+    click.option("--detection-strategy", metavar="VALUE", help="DetectionStrategy of the request."),
+    click.option("--role-name", metavar="NAME", help="RoleName of the request."),
+    click.option("--resource-group-id", metavar="ID", help="ResourceGroupId of the request."),
+    click.option("--client-token", metavar="TEXT", help="ClientToken of the request."),
+    click.option(
+        "--tag", "tags", metavar="KEY=VALUE", multiple=True, callback=_tag, help="Tag of the request (repeatable)."
+    ),
+    click.option("--dry-run", is_flag=True, default=None, help="DryRun of the request: the API checks rights only."),
+)
+
+
+def further(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for parameters that not every version of the API has; they come as one argument, `further`."""
+
+    @functools.wraps(command)
+    def gathered(**arguments: Any) -> Any:
+        found = {field: arguments.pop(field) for field in FURTHER_PARAMETERS}
+        return command(further=found, **arguments)
+
+    decorated: Callable[..., Any] = _OPTIONS(gathered)
+    return decorated
+
+
+def newer_than(profile: Profile, judges: Sequence[Profile]) -> Iterator[Profile]:
+    """The profiles that may accept what the default one refuses, each loaded when it is asked for."""
+    if profile.name == profiles.DEFAULT:
+        asked = {judge.name: judge for judge in judges}
+        for name in profiles.names():
+            if name != profile.name:
+                yield asked.get(name) or profiles.load(name)
+
+
+def names_of(images: Sequence[Image]) -> tuple[str, ...]:
+    """What fstab may call the file systems and partitions of these disks."""
+    names = [
+        f"{tag}={value}"
+        for image in images
+        for entry in image.filesystems
+        for tag, value in (("UUID", entry.uuid), ("LABEL", entry.label))
+        if value
+    ]
+    names += [f"PARTUUID={part.uuid}" for image in images for part in image.partitions if part.uuid]
+    names += [f"PARTLABEL={part.name}" for image in images for part in image.partitions if part.name]
+    return tuple(names)
