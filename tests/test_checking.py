@@ -1,5 +1,7 @@
 """The judgement: role, severity, verdict, order and the request that it sums up."""
 
+from collections.abc import Iterator
+
 import msgspec
 import pytest
 
@@ -137,3 +139,37 @@ def test_an_image_that_was_written_as_json_and_read_back_is_judged_the_same() ->
     judged = builders.vhd(problems=(problem("vhd-sizes-differ"),), guest=builders.UNREAD)
     again = decoding.image(msgspec.json.encode(judged))
     assert check(again, profile(), Declared()) == check(judged, profile(), Declared())
+
+
+def test_what_another_profile_would_accept_is_told_only_where_this_one_refuses() -> None:
+    loaded: list[str] = []
+
+    def others() -> Iterator[Profile]:
+        loaded.append("aliyun")
+        yield profile("aliyun")
+
+    large = image(virtual_size=501 * GiB)
+    assert check(large, profile(), Declared(), others=others()).also_ready_for == ("aliyun",)
+    assert loaded == ["aliyun"]
+    assert check(image(), profile(), Declared(), others=others()).also_ready_for == ()
+    assert loaded == ["aliyun"]
+    broken = image(virtual_size=501 * GiB, problems=(problem("qcow2-corrupt"),))
+    assert check(broken, profile(), Declared(), others=others()).also_ready_for == ()
+    assert check(large, profile(), Declared()).also_ready_for == ()
+
+
+def test_the_same_strictness_and_exceptions_hold_for_the_other_profile() -> None:
+    large = image(virtual_size=501 * GiB, problems=(problem("qcow2-dirty"),))
+    others = (profile("aliyun"),)
+    assert check(large, profile(), Declared(), others=others).also_ready_for == ("aliyun",)
+    assert check(large, profile(), Declared(), others=others, strict=True).also_ready_for == ()
+    strict = check(large, profile(), Declared(), others=others, strict=True, ignore=["dirty-bit"])
+    assert strict.also_ready_for == ("aliyun",)
+
+
+def test_a_data_disk_meets_the_error_code_of_data_disks() -> None:
+    for role, code in (("system", "InvalidImageSize"), ("data", "InvalidDataDiskSize")):
+        declared = Declared(role=role, disk_image_size=4096)  # type: ignore[arg-type]
+        disk = image(partitions=(partition(),), guest=None) if role == "data" else image()
+        (finding,) = check(disk, profile("aliyun"), declared).findings
+        assert (finding.rule, finding.api_error) == ("disk-image-size-out-of-range", code)

@@ -67,12 +67,7 @@ def test_every_requirement_on_windows_is_listed(page: str) -> None:
 
 def test_all_that_goes_wrong_most_often_is_listed(page: str) -> None:
     text = page[page.index("### Top 15") :].split("\n## ")[0]
-    numbers = [
-        int(number)
-        for number in re.findall(r"(?:^|\. )(\d{1,2})\. [A-Z]|(?<=\. )(\d{1,2})\. ", text)
-        for number in number
-        if number
-    ]
+    numbers = map(int, re.findall(r"(?:^|\. )(\d{1,2})(?=\. )", text, re.MULTILINE))
     assert sorted(set(numbers)) == list(range(1, 16))
     names = [item.split(" ")[0] for item in listed("in practice")]
     assert names == [*map(str, range(1, 16)), "Windows"]

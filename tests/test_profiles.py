@@ -11,9 +11,11 @@ import pytest
 from preflight import profiles
 from preflight.errors import ProfileError
 from preflight.rules import all_rules
-from preflight.verdicts import Profile, Range
+from preflight.verdicts import FURTHER_PARAMETERS, Profile, Range
 
-PAGE = Path(__file__).parents[2] / "shared" / "reference" / "importimage-2018.md"
+REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
+PAGE = REFERENCE / "importimage-2018.md"
+FACTS = REFERENCE / "importimage.md"
 DATA = Path(profiles.__file__).parent / "aliyun-2018.toml"
 
 # Of the API as it is now; a rule that has one is not in the page of 2018.
@@ -38,6 +40,19 @@ def page() -> str:
 @pytest.fixture
 def seed() -> Profile:
     return profiles.load("aliyun-2018")
+
+
+@pytest.fixture
+def facts() -> str:
+    """What is known of the API as it is now."""
+    if not FACTS.exists():
+        pytest.skip(f"not here: {FACTS}")
+    return FACTS.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def now() -> Profile:
+    return profiles.load("aliyun")
 
 
 def row(page: str, parameter: str) -> str:
@@ -156,6 +171,153 @@ def test_the_three_mandatory_parameters_have_a_rule_each(page: str, seed: Profil
     assert missing == ["region-id-missing", "oss-bucket-missing", "oss-object-missing"]
 
 
+PLATFORMS_NOW = [
+    "Aliyun",
+    "Anolis",
+    "CentOS",
+    "Ubuntu",
+    "CoreOS",
+    "SUSE",
+    "Debian",
+    "OpenSUSE",
+    "FreeBSD",
+    "RedHat",
+    "Kylin",
+    "UOS",
+    "Fedora",
+    "Fedora CoreOS",
+    "CentOS Stream",
+    "AlmaLinux",
+    "Rocky Linux",
+    "Gentoo",
+    "Customized Linux",
+    "Others Linux",
+    "Windows Server 2022",
+    "Windows Server 2019",
+    "Windows Server 2016",
+    "Windows Server 2012",
+    "Windows Server 2008",
+    "Windows Server 2003",
+    "Other Windows",
+]
+
+
+def test_the_numbers_of_today_are_those_that_are_known(now: Profile) -> None:
+    limits = now.limits
+    assert limits.system_disk_gib == limits.data_disk_gib == Range(1, 2048)
+    assert limits.mappings == Range(1, 17)
+    assert limits.image_name_length == Range(2, 128)
+    assert limits.description_length == Range(2, 256)
+    assert limits.client_token_length == Range(1, 64)
+    assert limits.tags is not None
+    assert (limits.tags.maximum, limits.tags.length) == (20, 128)
+    assert now.role_name == "AliyunECSImageImportDefaultRole"
+
+
+def test_the_enumerations_of_today_are_those_that_are_known(now: Profile) -> None:
+    limits = now.limits
+    assert limits.architectures == ("x86_64", "i386", "arm64")
+    assert limits.os_types == ("linux", "windows")
+    assert set(limits.platforms) == set(PLATFORMS_NOW)
+    assert len(limits.platforms) == 27
+    assert {name for name, os_type in limits.platforms.items() if os_type == "windows"} == {
+        name for name in PLATFORMS_NOW if "Windows" in name
+    }
+    assert limits.default_platform == "Others Linux"
+    assert limits.boot_modes == ("BIOS", "UEFI")
+    assert limits.boot_modes_by_architecture == {"arm64": ("UEFI",)}
+    assert limits.license_types == ("Aliyun", "BYOL")
+    assert limits.nvme_support == ("supported", "unsupported")
+    assert limits.imds_support == ("v1", "v2")
+    assert limits.detection_strategies == ("Standard",)
+    assert limits.formats == {"raw": "RAW", "vhd": "VHD", "qcow2": "QCOW2"}
+
+
+def parameter(facts: str, name: str) -> str:
+    return re.search(rf"^\| {re.escape(name)} \|.*$", facts, re.MULTILINE)[0]  # type: ignore[index]
+
+
+def test_the_facts_themselves_say_so(facts: str, now: Profile) -> None:
+    limits = now.limits
+    quoted = re.findall(r"`([^`]+)`", parameter(facts, "Platform").split("(`Other Windows`")[0])
+    assert set(quoted) == set(limits.platforms)
+    assert set(re.findall(r"`([^`]+)`", parameter(facts, "Architecture"))) >= set(limits.architectures)
+    assert f"{limits.image_name_length.minimum}–{limits.image_name_length.maximum} chars" in parameter(
+        facts, "ImageName"
+    )
+    for beginning in limits.image_name_beginnings:
+        assert f"`{beginning}`" in parameter(facts, "ImageName")
+    low, high = limits.description_length.minimum, limits.description_length.maximum
+    assert f"**{low}–{high}**" in parameter(facts, "Description")
+    for value in limits.boot_modes:
+        assert f"`{value}`" in parameter(facts, "BootMode")
+    for value in limits.license_types:
+        assert f"`{value}`" in parameter(facts, "LicenseType").split("Until")[0]
+    for value in limits.nvme_support:
+        assert f"`{value}`" in parameter(facts, "Features.NvmeSupport")
+    for value in limits.imds_support:
+        assert f"`{value}`" in parameter(facts, "Features.ImdsSupport")
+    for value in limits.detection_strategies:
+        assert f"`{value}`" in parameter(facts, "DetectionStrategy")
+    for value in limits.formats.values():
+        assert f"`{value}`" in parameter(facts, "DiskDeviceMapping.N.Format")
+    size = limits.system_disk_gib
+    assert f"N=1: **{size.minimum}–{size.maximum}**, N=2–17: **{size.minimum}–{size.maximum}**" in facts
+    for name in FURTHER_PARAMETERS.values():
+        assert f"| {name}" in facts or f"{name}.N" in facts
+
+
+def test_every_error_code_of_today_is_a_rule_or_is_listed_as_not_checkable(facts: str, now: Profile) -> None:
+    table = facts[facts.index("### 2.1 Error codes") : facts.index("## 3. ")]
+    stated: set[str] = set()
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) < 6 or "S only" in line or not cells[1].startswith(("4", "5")):
+            continue
+        stated |= set(codes(cells[2]))
+    assert len(stated) > 45
+    foreseen = {setting.api_error for setting in now.rules.values()}
+    foreseen |= {setting.data_disk_api_error for setting in now.rules.values()}
+    known = {code for code in foreseen if code} | set(now.not_checkable)
+    assert known == stated
+
+
+def codes(cell: str) -> list[str]:
+    """`**InvalidBootMode.Malformed / .NotSupport**` and `A; B` as the codes that they stand for."""
+    found: list[str] = []
+    for code in re.split(r" / |; ", re.sub(r"\(.*?\)|\*", "", cell)):
+        word = code.split()[0]
+        found.append(f"{found[-1].partition('.')[0]}{word}" if word.startswith(".") else word)
+    return found
+
+
+def test_the_role_of_today_may_ask_where_the_bucket_is(facts: str, now: Profile) -> None:
+    actions = now.permission_policy["Statement"][0]["Action"]  # type: ignore[index]
+    assert actions == ["oss:GetObject", "oss:GetBucketLocation", "oss:GetBucketInfo"]
+    assert json.dumps(now.permission_policy["Statement"], separators=(",", ":")).find("oss:GetBucketInfo") > 0
+    assert f"`{now.role_name}`" in facts
+
+
+def test_the_bad_updates_of_windows_are_those_of_the_image_check(facts: str) -> None:
+    row = re.search(r"^\| GUESTOS\.Hotfix \|.*$", facts, re.MULTILINE)
+    assert row
+    for name in profiles.names():
+        contents = profiles.load(name).limits.contents
+        needed = contents.needed_updates["Windows Server 2008 R2"]
+        assert sorted(re.findall(r"KB\d+", row[0])) == sorted((*contents.bad_updates, *needed))
+
+
+def test_severities_follow_the_facts() -> None:
+    for name in profiles.names():
+        severities = {rule: setting.severity for rule, setting in profiles.load(name).rules.items()}
+        for rule in ("virtio-driver-missing", "fstab-names-missing-device", "boot-root-by-device-name"):
+            assert severities[rule] == "error"
+        for rule in ("virtio-driver-left-to-cloud", "selinux-enforcing", "lvm-partitions", "swap-partition"):
+            assert severities[rule] == "warning"
+        for rule in ("cloud-assistant-missing", "security-center-agent-missing", "root-account-locked"):
+            assert severities[rule] == "info"
+
+
 def test_the_formats_of_a_profile_are_ones_that_are_recognised(seed: Profile) -> None:
     contract = {"raw", "vhd", "qcow2", "vhdx", "vmdk", "vdi", "qed", "qcow", "parallels"}
     assert set(seed.limits.formats) <= contract
@@ -190,6 +352,9 @@ def altered(tmp_path: Path, old: str, new: str) -> str:
         ('default_platform = "Others Linux"', 'default_platform = "Other Linux"', "Other Linux"),
         ("{region}", "{regions}", "regions"),
         ("{region}", "{", "region"),
+        ('platform = "CentOS"', 'platform = "CentOs"', "CentOs"),
+        ('distro = "debian"', 'distri = "debian"', "distri"),
+        ('requirements = "aliyun"', 'requirements = "aliyum"', "aliyum"),
         ("[limits]", "[limits", "TOML"),
         ("[limits]", "not_a_key = 1\n[limits]", "not_a_key"),
     ],

@@ -7,6 +7,7 @@ import pytest
 
 from preflight import profiles
 from preflight.units import MiB
+from tests import sound
 from tests.cli.conftest import Command
 from tests.cli.test_inspect import IMAGE_KEYS
 from tests.tools import sparse
@@ -197,3 +198,50 @@ def test_a_small_disk_gets_the_smallest_size(preflight: Command, tmp_path: Path)
     request = judged(preflight, sparse(tmp_path / "disk.raw", 1 * MiB))[0]["request"]
     assert isinstance(request, dict)
     assert request["DiskImageSize"] == 5
+
+
+def test_what_the_default_profile_refuses_and_the_later_one_accepts_is_told_in_one_line(
+    preflight: Command, tmp_path: Path
+) -> None:
+    disk = sound.disk(tmp_path, sound.tree(tmp_path), bios=False)
+    (report,) = judged(preflight, disk)
+    assert (report["verdict"], report["also_ready_for"]) == ("not-ready", ["aliyun"])
+    assert rules(report)[0] == "boots-by-uefi-only"
+    told = preflight("check", disk).out.splitlines()
+    assert sum("--profile aliyun" in line for line in told) == 1
+    (report,) = judged(preflight, "--profile", "aliyun", disk)
+    assert (report["verdict"], report["also_ready_for"]) == ("ready", [])
+    assert report["request"]["BootMode"] == "UEFI"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "rule", "severity"),
+    [
+        ("etc/fstab", f"UUID={sound.ROOT_UUID}", "UUID=dead-beef", "fstab-names-missing-device", "error"),
+        ("etc/fstab", "UUID=1234-ABCD /boot/efi vfat umask=0077", "UUID=dead /data ext4 defaults",
+         "fstab-mounts-data-disk", "error"),
+        ("etc/fstab", "UUID=1234-ABCD", "/dev/sda2", "fstab-by-foreign-device-name", "error"),
+        ("etc/fstab", "UUID=1234-ABCD", "/dev/vda2", "fstab-by-device-name", "warning"),
+        ("boot/grub/grub.cfg", f"root=UUID={sound.ROOT_UUID}", "root=/dev/sda3", "boot-root-by-device-name", "error"),
+        ("boot/grub/grub.cfg", f"root=UUID={sound.ROOT_UUID}", "root=UUID=dead-beef", "stale-boot-root", "error"),
+        (f"boot/config-{sound.KERNEL}", "CONFIG_VIRTIO_BLK=y", "# CONFIG_VIRTIO_BLK is not set",
+         "virtio-driver-left-to-cloud", "warning"),
+        ("etc/network/interfaces", "iface eth0 inet dhcp", "iface eth0 inet static\n  address 192.0.2.7/24",
+         "static-address", "warning"),
+        ("usr/lib/python3/dist-packages/cloudinit/version.py", "22.4.2", "0.7.5", "cloud-init-too-old", "warning"),
+    ],
+)  # fmt: skip
+def test_a_defect_that_was_planted_in_the_guest_is_found_by_both_profiles(
+    preflight: Command, tmp_path: Path, file: str, old: str, new: str, rule: str, severity: str
+) -> None:
+    root = sound.tree(tmp_path)
+    text = (root / file).read_text()
+    assert old in text
+    (root / file).write_text(text.replace(old, new))
+    disk = sound.disk(tmp_path, root)
+    for report in judged(preflight, "--profile", "aliyun-2018", "--profile", "aliyun", disk):
+        findings = report["findings"]
+        assert isinstance(findings, list)
+        found = {finding["rule"]: finding["severity"] for finding in findings if finding["severity"] != "info"}
+        assert found == {rule: severity}
+        assert report["verdict"] == ("not-ready" if severity == "error" else "ready")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import sound
 from tests.cli.conftest import Command
-from tests.tools import sparse
+from tests.tools import run, sparse
 
 PLACE = ("--region", "cn-hangzhou", "--bucket", "my-bucket")
 REQUIRED = {"RegionId", "DiskDeviceMapping"}
@@ -146,3 +147,86 @@ def test_a_hostile_name_cannot_forge_a_parameter(preflight: Command, tmp_path: P
     assert "\nOSType=windows" not in told.err
     if target == "url":
         assert "OSType" not in dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(told.out.strip()).query))
+
+
+def test_the_request_says_what_the_guest_is(preflight: Command, images: Path) -> None:
+    request = json.loads(preflight("payload", *PLACE, images / "system.qcow2").out)
+    assert (request["OSType"], request["Platform"], request["Architecture"]) == ("linux", "Debian", "x86_64")
+    assert not {"BootMode", "LicenseType", "Features"} & set(request)
+    request = json.loads(preflight("payload", *PLACE, "--profile", "aliyun", images / "system.qcow2").out)
+    assert (request["OSType"], request["Platform"], request["Architecture"]) == ("linux", "Debian", "x86_64")
+    assert (request["BootMode"], request["Features"]) == ("BIOS", {"NvmeSupport": "supported"})
+    assert "LicenseType" not in request
+    assert request["DiskDeviceMapping"][0]["Format"] == "QCOW2"
+    assert request["DiskDeviceMapping"][0]["DiskImageSize"] == 1
+
+
+YOUNGER = (
+    *("--license-type", "BYOL", "--nvme-support", "unsupported", "--imds-support", "v2"),
+    *("--detection-strategy", "Standard", "--role-name", "my-role", "--resource-group-id", "rg-1"),
+    *("--client-token", "abc", "--tag", "team=a=b", "--tag", "empty=", "--dry-run", "--boot-mode", "UEFI"),
+)
+
+
+def test_the_younger_parameters_are_sent_by_their_wire_names(preflight: Command, images: Path) -> None:
+    place = (*PLACE, "--profile", "aliyun", *YOUNGER, images / "system.qcow2")
+    request = json.loads(preflight("payload", *place).out)
+    wanted = {
+        "BootMode": "UEFI",
+        "LicenseType": "BYOL",
+        "Features": {"NvmeSupport": "unsupported", "ImdsSupport": "v2"},
+        "RoleName": "my-role",
+        "ResourceGroupId": "rg-1",
+        "DetectionStrategy": "Standard",
+        "ClientToken": "abc",
+        "DryRun": True,
+        "Tag": [{"Key": "team", "Value": "a=b"}, {"Key": "empty", "Value": ""}],
+    }
+    assert {key: request[key] for key in wanted} == wanted
+    lines = preflight("payload", "--as", "query", *place).out.splitlines()
+    assert {
+        *("BootMode=UEFI", "LicenseType=BYOL", "Features.NvmeSupport=unsupported", "Features.ImdsSupport=v2"),
+        *("RoleName=my-role", "ResourceGroupId=rg-1", "DetectionStrategy=Standard", "ClientToken=abc", "DryRun=true"),
+        *("Tag.1.Key=team", "Tag.1.Value=a=b", "Tag.2.Key=empty", "Tag.2.Value="),
+    } <= set(lines)
+
+
+def test_what_the_api_of_2018_does_not_know_is_told_and_not_sent(preflight: Command, images: Path) -> None:
+    told = preflight("payload", *PLACE, *YOUNGER, images / "system.qcow2")
+    assert told.code == 0
+    assert set(json.loads(told.out)) <= KNOWN
+    assert told.err.count("parameter-not-offered") == 9
+
+
+def test_a_tag_needs_an_equals_sign(preflight: Command, images: Path) -> None:
+    told = preflight("payload", *PLACE, "--tag", "alone", images / "system.qcow2")
+    assert (told.code, told.out) == (2, "")
+    assert "KEY=VALUE" in told.err
+
+
+def test_a_data_disk_of_the_request_may_be_in_fstab(preflight: Command, tmp_path: Path) -> None:
+    root = sound.tree(tmp_path)
+    uuid = "11111111-2222-4333-8444-555555555555"
+    with (root / "etc/fstab").open("a") as fstab:
+        fstab.write(f"UUID={uuid} /data ext4 defaults 0 2\n")
+    system = sound.disk(tmp_path, root)
+    data = sparse(tmp_path / "data.raw", 64 << 20)
+    run("mke2fs", "-q", "-t", "ext4", "-U", uuid, data)
+    alone = preflight("payload", *PLACE, system)
+    assert alone.code == 1
+    assert "fstab-mounts-data-disk" in alone.err
+    assert preflight("payload", *PLACE, system, data).code == 0
+
+
+def test_the_profile_that_would_accept_it_is_named(preflight: Command, tmp_path: Path) -> None:
+    system = sound.disk(tmp_path, sound.tree(tmp_path), bios=False)
+    told = preflight("payload", *PLACE, system)
+    assert (told.code, told.out) == (1, "")
+    assert "--profile aliyun\n" in told.err
+
+
+def test_a_guest_that_is_not_read_is_one_hint_for_all_its_rules(preflight: Command, images: Path) -> None:
+    told = preflight("payload", *PLACE, "--no-guest", images / "system.qcow2")
+    assert told.code == 0
+    assert told.err.count("undetermined:") == 1
+    assert not {"OSType", "Platform", "Architecture"} & set(json.loads(told.out))

@@ -26,3 +26,10 @@ def test_text_has_each_part_ready_to_be_copied(preflight: Command) -> None:
     assert name == f"Role: {policy['role_name']}"
     assert json.loads(trust.removeprefix("Trust policy:\n")) == policy["trust_policy"]
     assert json.loads(permission.removeprefix("Permission policy:\n")) == policy["permission_policy"]
+
+
+def test_the_role_of_today_may_ask_for_the_bucket_too(preflight: Command) -> None:
+    told = json.loads(preflight("policy", "--profile", "aliyun").out)
+    assert told["permission_policy"]["Statement"][0]["Action"][-1] == "oss:GetBucketInfo"
+    told = json.loads(preflight("policy").out)
+    assert "oss:GetBucketInfo" not in told["permission_policy"]["Statement"][0]["Action"]
