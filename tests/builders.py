@@ -26,7 +26,7 @@ from preflight.guest_facts import (
 )
 from preflight.rules import all_rules
 from preflight.units import GiB, MiB
-from preflight.verdicts import Breach, Declared, Outcome, Profile, Unsettled
+from preflight.verdicts import Breach, Declared, Outcome, Profile, Report, Unsettled
 
 ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 LINUX_DATA = "0fc63daf-8483-4772-8e79-3d69d8477de4"
@@ -306,12 +306,16 @@ def unsettled(rule_id: str, judged: Image, declared: Declared | None = None, nam
     return [outcome.reason for outcome in said if isinstance(outcome, Unsettled)]
 
 
+def report(judged: Image, declared: Declared | None = None, name: str = "aliyun-2018") -> Report:
+    """The judgement by a profile."""
+    return check(judged, profile(name), declared or Declared())
+
+
 def found(judged: Image, declared: Declared | None = None, name: str = "aliyun-2018") -> dict[str, str]:
     """The rules that the image breaks, each with its severity."""
-    report = check(judged, profile(name), declared or Declared())
-    return {finding.rule: finding.severity for finding in report.findings}
+    return {finding.rule: finding.severity for finding in report(judged, declared, name).findings}
 
 
 def verdict(judged: Image, declared: Declared | None = None, name: str = "aliyun-2018") -> str:
     """The profile's verdict on the image."""
-    return check(judged, profile(name), declared or Declared()).verdict
+    return report(judged, declared, name).verdict
