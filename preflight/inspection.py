@@ -311,8 +311,8 @@ def _host_fault(error: StructureError) -> ProblemCode | None:
 def _settle(found: Sequence[tuple[FileSystemReader, Superblock]]) -> list[Superblock]:
     """Which of the superblocks found on one place count, by the rules of libblkid.
 
-    The signature of an owner (RAID, volume manager, encryption) hides what shines through it; a tolerant kind is
-    hidden by the one that names it, and is no contradiction to another.
+    The signature of an owner (RAID, volume manager, encryption) hides what shines through it, and a
+    kind is hidden by one that is `before` it.
     """
     owners = [superblock for reader, superblock in found if reader.owner]
     if owners:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, Self
 
-from preflight.errors import BudgetExhausted, OutOfBounds, ReadFailed, StructureError, UnreachableBytes, UnreadableImage
+from preflight.errors import BudgetExhausted, OutOfBounds, ReadFailed, StructureError, UnreadableImage
 from preflight.units import KiB, MiB
 
 MAX_READS = 4096  # an honest disk takes some dozens; a loop that escaped its own limit ends here
@@ -183,25 +183,6 @@ class Zeros:
         """See `BlockSource.read_at`."""
         check_bounds("the zeros", self._size, offset, size)
         return bytes(size)
-
-
-class Missing:
-    """Bytes that the guest has and this file has not."""
-
-    def __init__(self, size: int, why: str) -> None:
-        """`size` bytes; `why` says where they would be: `they are in a backing file`."""
-        self._size = size
-        self._why = why
-
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        return self._size
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Raise `UnreachableBytes`, always, even for an empty read."""
-        check_bounds("the disk", self._size, offset, size)
-        raise UnreachableBytes("the disk", offset, self._why)
 
 
 class Extent(NamedTuple):

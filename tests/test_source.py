@@ -26,12 +26,12 @@ from preflight.source import (
     Extents,
     FileSource,
     Memory,
-    Missing,
     Window,
     Zeros,
     check_bounds,
 )
 from preflight.units import GiB, KiB, MiB, TiB
+from tests.missing import Missing
 from tests.tools import sparse
 
 SPOKEN = bytes(range(256))

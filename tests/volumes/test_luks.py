@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preflight.facts import Problem
-from preflight.source import FileSource, Memory, Missing
+from preflight.source import FileSource, Memory
 from preflight.volumes import Member, OpenVolume
 from preflight.volumes._luks1 import KEY_SLOTS_OFFSET, PHDR
 from preflight.volumes._luks2 import BINARY_HEADER, MAX_HEADER, MAX_JSON_DEPTH, MAX_OBJECTS
 from preflight.volumes.luks import VOLUME
+from tests.missing import Missing
 from tests.tools import run, sparse
 from tests.volumes.captures import GiB, member, patched, spread
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preflight.facts import Problem
-from preflight.source import BlockSource, Extent, Extents, FileSource, Memory, Missing
+from preflight.source import BlockSource, Extent, Extents, FileSource, Memory
 from preflight.volumes import Member, OpenVolume
 from preflight.volumes._lvm_group import MAX_LVS
 from preflight.volumes._lvm_label import (
@@ -24,6 +24,7 @@ from preflight.volumes._lvm_label import (
 )
 from preflight.volumes._lvm_sources import MAX_STACK
 from preflight.volumes.lvm2 import MAX_TOLD, VOLUME
+from tests.missing import Missing
 from tests.tools import run, sparse
 from tests.volumes.captures import FIXTURES, GiB, member, patched, spread, unpacked
 

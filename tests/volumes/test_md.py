@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preflight.facts import Problem
-from preflight.source import BlockSource, Memory, Missing
+from preflight.source import BlockSource, Memory
 from preflight.volumes import Member
 from preflight.volumes._md_superblock import SUPERBLOCK_1, SUPERBLOCK_90, SUPERBLOCK_90_BIG
 from preflight.volumes.md import VOLUME
+from tests.missing import Missing
 from tests.tools import run
 from tests.volumes.captures import FIXTURES, GiB, member, patched, spread, unpacked
 
