@@ -43,8 +43,9 @@ def draw(image: Image, width: int) -> list[Cell]:
     if room < len(runs):
         return []
     return [
-        Cell(_filled(run, minimum + room * run.size // total), run.is_partition)
+        Cell(text, run.is_partition)
         for run, minimum in zip(runs, least, strict=True)
+        if (text := _filled(run, minimum + room * run.size // total))
     ]
 
 
