@@ -1,13 +1,11 @@
-"""The request's younger parameters as options, and what else a judgement is told of the request."""
+"""The request's parameters as options, and what else a judgement is told of the request."""
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import click
 
 from preflight import profiles
-from preflight.cli._options import stacked
+from preflight.cli._options import gathered, stacked
 from preflight.facts import Image
 from preflight.verdicts import FURTHER_PARAMETERS, Profile
 
@@ -23,6 +21,12 @@ def _tag(context: click.Context, parameter: click.Parameter, values: tuple[str, 
 
 
 _OPTIONS = stacked(
+    click.option("--os-type", metavar="VALUE", help="OSType of the request."),
+    click.option("--platform", metavar="VALUE", help="Platform of the request."),
+    click.option("--architecture", metavar="VALUE", help="Architecture of the request."),
+    click.option("--boot-mode", metavar="VALUE", help="BootMode of the request."),
+    click.option("--image-name", metavar="NAME", help="ImageName of the request."),
+    click.option("--description", metavar="TEXT", help="Description of the request."),
     click.option("--license-type", metavar="VALUE", help="LicenseType of the request."),
     click.option("--nvme-support", metavar="VALUE", help="Features.NvmeSupport of the request."),
     click.option("--imds-support", metavar="VALUE", help="Features.ImdsSupport of the request."),
@@ -37,16 +41,10 @@ _OPTIONS = stacked(
 )
 
 
-def further(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for parameters that not every version of the API has; they come as one argument, `further`."""
+_EVER_OFFERED = ("os_type", "platform", "architecture", "boot_mode", "image_name", "description")
 
-    @functools.wraps(command)
-    def gathered(**arguments: Any) -> Any:
-        found = {field: arguments.pop(field) for field in FURTHER_PARAMETERS}
-        return command(further=found, **arguments)
-
-    decorated: Callable[..., Any] = _OPTIONS(gathered)
-    return decorated
+# They come as one argument, `declared`: fields of `Declared`.
+declared = gathered(_OPTIONS, (*_EVER_OFFERED, *FURTHER_PARAMETERS), "declared", dict)
 
 
 def newer_than(profile: Profile, judges: Sequence[Profile]) -> Iterator[Profile]:

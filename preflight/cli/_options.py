@@ -1,14 +1,13 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
 import preflight
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-Decorator = Callable[[_Function], _Function]
+from preflight.cli._output import Output
 
 
 def stacked(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -22,16 +21,39 @@ def stacked(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decorate
 
 
+def gathered(
+    options: Callable[[Any], Any], names: Sequence[str], argument: str, make: Callable[..., Any]
+) -> Callable[[Any], Any]:
+    """A decorator for options that reach the command as one `argument`: what `make` makes of them, by `names`."""
+
+    def decorate(command: Callable[..., Any]) -> Any:
+        @functools.wraps(command)
+        def gathering(**arguments: Any) -> Any:
+            found = {name: arguments.pop(name) for name in names}
+            return command(**{argument: make(**found)}, **arguments)
+
+        return options(gathering)
+
+    return decorate
+
+
 # What click itself finds unreadable would be wrong usage, and the end of all; opening it tells, for each image.
 any_path = click.Path(readable=False)
 
 images = click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=any_path)
 
-output = stacked(
-    click.option("-o", "--output", metavar="FILE", type=any_path, help="Write the result to FILE; - is stdout."),
-    click.option("-q", "--quiet", is_flag=True, help="No progress and no hints on stderr."),
-    click.option("--no-color", is_flag=True, help="No colours, as with the environment variable NO_COLOR."),
-    click.version_option(preflight.__version__, prog_name="preflight"),
+output = gathered(
+    stacked(
+        click.option(
+            "-o", "--output", "path", metavar="FILE", type=any_path, help="Write the result to FILE; - is stdout."
+        ),
+        click.option("-q", "--quiet", is_flag=True, help="No progress and no hints on stderr."),
+        click.option("--no-color", is_flag=True, help="No colours, as with the environment variable NO_COLOR."),
+        click.version_option(preflight.__version__, prog_name="preflight"),
+    ),
+    ("path", "quiet", "no_color"),
+    "out",
+    Output,
 )
 
 report_format = click.option(
@@ -47,13 +69,4 @@ second_opinion = click.option("--second-opinion", is_flag=True, help="Ask qemu-i
 judgement = stacked(
     click.option("--strict", is_flag=True, help="Count warnings and undetermined rules as errors."),
     click.option("--ignore", metavar="RULE", multiple=True, help="Do not judge this rule (repeatable)."),
-)
-
-declared = stacked(
-    click.option("--os-type", metavar="VALUE", help="OSType of the request."),
-    click.option("--platform", metavar="VALUE", help="Platform of the request."),
-    click.option("--architecture", metavar="VALUE", help="Architecture of the request."),
-    click.option("--boot-mode", metavar="VALUE", help="BootMode of the request."),
-    click.option("--image-name", metavar="NAME", help="ImageName of the request."),
-    click.option("--description", metavar="TEXT", help="Description of the request."),
 )

@@ -6,8 +6,7 @@ import click
 
 from preflight import profiles
 from preflight.checking import check, resolve_role
-from preflight.cli import _options
-from preflight.cli._declaring import further, newer_than
+from preflight.cli import _declaring, _options
 from preflight.cli._inspecting import inspected, tell_unread
 from preflight.cli._output import Output
 from preflight.verdicts import Declared
@@ -27,8 +26,7 @@ from preflight.verdicts import Declared
 @click.option("--role", type=click.Choice(["auto", "system", "data"]), default="auto", show_default=True)
 @click.option("--disk-image-size", metavar="GIB", type=int, help="DiskImageSize of the request, in GiB.")
 @click.option("--image-format", metavar="VALUE", help="Format of the request.")
-@_options.declared
-@further
+@_declaring.declared
 @_options.judgement
 @_options.report_format
 @_options.no_guest
@@ -40,24 +38,15 @@ def command(
     role: Literal["auto", "system", "data"],
     disk_image_size: int | None,
     image_format: str | None,
-    os_type: str | None,
-    platform: str | None,
-    architecture: str | None,
-    boot_mode: str | None,
-    image_name: str | None,
-    description: str | None,
-    further: dict[str, Any],
+    declared: dict[str, Any],
     strict: bool,
     ignore: tuple[str, ...],
     format_name: str,
     no_guest: bool,
     second_opinion: bool,
-    output: str | None,
-    quiet: bool,
-    no_color: bool,
+    out: Output,
 ) -> int:
     """Judge whether IMAGE will import: facts, findings with their remedies, and a verdict."""
-    out = Output(output, quiet, no_color)
     out.refuse_images(images)
     judges = [profiles.load(name) for name in dict.fromkeys(profile_names)]
     found = inspected(images, out, no_guest=no_guest, second_opinion=second_opinion)
@@ -67,19 +56,13 @@ def command(
             profile,
             Declared(
                 role=resolve_role(image, role),
-                os_type=os_type,
-                platform=platform,
-                architecture=architecture,
-                boot_mode=boot_mode,
-                image_name=image_name,
-                description=description,
                 image_format=image_format,
                 disk_image_size=disk_image_size,
-                **further,
+                **declared,
             ),
             strict=strict,
             ignore=ignore,
-            others=newer_than(profile, judges),
+            others=_declaring.newer_than(profile, judges),
         )
         for image in found
         if image is not None

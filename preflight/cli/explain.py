@@ -14,7 +14,7 @@ from preflight.verdicts import Profile, Rule
 @click.option("--profile", "profile_name", metavar="NAME", default=profiles.DEFAULT, show_default=True)
 @_options.report_format
 @_options.output
-def command(rule: str, profile_name: str, format_name: str, output: str | None, quiet: bool, no_color: bool) -> None:
+def command(rule: str, profile_name: str, format_name: str, out: Output) -> None:
     """Tell what RULE looks for, why, and what to do about it."""
     profile = profiles.load(profile_name)
     found = all_rules().get(rule)
@@ -24,7 +24,6 @@ def command(rule: str, profile_name: str, format_name: str, output: str | None, 
         near = difflib.get_close_matches(rule, all_rules(), n=3, cutoff=0.5)
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         raise click.UsageError(f"there is no rule {rule!r}.{hint} See: preflight rules")
-    out = Output(output, quiet, no_color)
     out.write(_as_json(found, profile) if format_name == "json" else _as_text(found, profile))
 
 

@@ -18,12 +18,9 @@ def command(
     format_name: str,
     no_guest: bool,
     second_opinion: bool,
-    output: str | None,
-    quiet: bool,
-    no_color: bool,
+    out: Output,
 ) -> int:
     """Tell what is in IMAGE: format, size, layout, file systems. No opinion."""
-    out = Output(output, quiet, no_color)
     out.refuse_images(images)
     found = inspected(images, out, no_guest=no_guest, second_opinion=second_opinion)
     out.write_report(format_name, "images", [image for image in found if image is not None])

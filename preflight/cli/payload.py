@@ -10,8 +10,7 @@ import msgspec
 
 from preflight import profiles
 from preflight.checking import check
-from preflight.cli import _options
-from preflight.cli._declaring import further, names_of, newer_than
+from preflight.cli import _declaring, _options
 from preflight.cli._inspecting import inspected, tell_unread
 from preflight.cli._output import Output, say
 from preflight.reports import escape
@@ -42,8 +41,7 @@ _TARGETS = ("json", "query", "url")
 @click.option(
     "--image-format", "image_formats", metavar="VALUE", multiple=True, help="Format, for each image in order."
 )
-@_options.declared
-@further
+@_declaring.declared
 @_options.judgement
 @_options.no_guest
 @_options.second_opinion
@@ -60,23 +58,14 @@ def command(
     profile_name: str,
     disk_image_sizes: tuple[int, ...],
     image_formats: tuple[str, ...],
-    os_type: str | None,
-    platform: str | None,
-    architecture: str | None,
-    boot_mode: str | None,
-    image_name: str | None,
-    description: str | None,
-    further: dict[str, Any],
+    declared: dict[str, Any],
     strict: bool,
     ignore: tuple[str, ...],
     no_guest: bool,
     second_opinion: bool,
-    output: str | None,
-    quiet: bool,
-    no_color: bool,
+    out: Output,
 ) -> int:
     """Check the images and write the ImportImage request: SYSTEM becomes mapping 1, each DATA 2 and up."""
-    out = Output(output, quiet, no_color)
     paths = (system, *data)
     out.refuse_images(paths)
     for option, values in (
@@ -93,18 +82,12 @@ def command(
         tell_unread(found, out)
         return 3
     first = Declared(
-        os_type=os_type,
-        platform=platform,
-        architecture=architecture,
-        boot_mode=boot_mode,
-        image_name=image_name,
-        description=description,
         region_id=region,
         mapping_count=len(paths),
-        **further,
+        **declared,
     )
     objects = [*keys, *(key_prefix + os.path.basename(path) for path in paths[len(keys) :])]
-    declared = [
+    mappings = [
         msgspec.structs.replace(
             first if number == 0 else Declared(role="data"),
             image_format=image_formats[number] if number < len(image_formats) else None,
@@ -112,13 +95,13 @@ def command(
             oss_bucket=bucket,
             oss_object=objects[number],
             other_objects=tuple(objects[:number]),
-            other_names=names_of(images[:number] + images[number + 1 :]),
+            other_names=_declaring.names_of(images[:number] + images[number + 1 :]),
         )
         for number in range(len(paths))
     ]
     reports = [
-        check(image, profile, mapping, strict=strict, ignore=ignore, others=newer_than(profile, [profile]))
-        for image, mapping in zip(images, declared, strict=True)
+        check(image, profile, mapping, strict=strict, ignore=ignore, others=_declaring.newer_than(profile, [profile]))
+        for image, mapping in zip(images, mappings, strict=True)
     ]
     _tell(reports, out)
     ready = all(report.verdict == "ready" for report in reports)
@@ -126,7 +109,7 @@ def command(
         _tell_others(reports, out)
         out.hint("preflight: nothing is written, as errors stand; --force writes it all the same")
         return 1
-    sent = [sendable(mapping, profile.limits) for mapping in declared]
+    sent = [sendable(mapping, profile.limits) for mapping in mappings]
     out.write(_target(target_name).render(build_request(reports, sent)))
     _remind(profile, region, bucket, out)
     return 0 if ready else 1

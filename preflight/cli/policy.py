@@ -11,12 +11,11 @@ from preflight.cli._output import Output
 @click.option("--profile", "profile_name", metavar="NAME", default=profiles.DEFAULT, show_default=True)
 @click.option("--format", "format_name", type=click.Choice(["json", "text"]), default="json", show_default=True)
 @_options.output
-def command(profile_name: str, format_name: str, output: str | None, quiet: bool, no_color: bool) -> None:
+def command(profile_name: str, format_name: str, out: Output) -> None:
     """Print the RAM role's name, its trust policy and its permission policy, as JSON."""
     from preflight.reports.json import encode
 
     profile = profiles.load(profile_name)
-    out = Output(output, quiet, no_color)
     if format_name == "json":
         policies = {
             "role_name": profile.role_name,

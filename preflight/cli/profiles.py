@@ -10,9 +10,8 @@ from preflight.cli._output import Output
 @click.command("profiles", short_help="List what one can judge by.")
 @_options.report_format
 @_options.output
-def command(format_name: str, output: str | None, quiet: bool, no_color: bool) -> None:
+def command(format_name: str, out: Output) -> None:
     """List the profiles, with API version, source, and the date on which it was read."""
-    out = Output(output, quiet, no_color)
     loaded = [profiles.load(name) for name in profiles.names()]
     if format_name == "json":
         from preflight.reports.json import encode

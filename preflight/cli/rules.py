@@ -15,12 +15,9 @@ from preflight.verdicts import Profile
 @click.option("--coverage", is_flag=True, help="List what the cloud asks of images, and the rules that hold each.")
 @_options.report_format
 @_options.output
-def command(
-    profile_name: str, coverage: bool, format_name: str, output: str | None, quiet: bool, no_color: bool
-) -> None:
+def command(profile_name: str, coverage: bool, format_name: str, out: Output) -> None:
     """List the rules of a profile, and the API's errors that nobody can foresee offline."""
     profile = profiles.load(profile_name)
-    out = Output(output, quiet, no_color)
     if coverage:
         _cover(profile, format_name, out)
         return
