@@ -13,6 +13,10 @@ class ProfileError(PreflightError):
     """A profile that does not exist, or whose data is wrong."""
 
 
+class InvalidDocument(PreflightError):
+    """A document that is not what it should be: no JSON, or not of the expected schema."""
+
+
 class ToolError(PreflightError):
     """An external program is missing, failed, or gave no usable answer."""
 

@@ -10,8 +10,9 @@ from preflight.errors import ProfileError
 from preflight.facts import ProblemCode
 from preflight.units import GiB
 from preflight.verdicts import Declared, Profile, RequestSummary, disk_image_size
-from tests import builders, decoding
+from tests import builders
 from tests.builders import NO_TABLE, filesystem, image, partition, problem, profile, unread
+from tests.documents import read_back
 
 BLANK = image(partition_table=NO_TABLE, partitions=(), filesystems=())
 
@@ -137,7 +138,7 @@ def test_a_judgement_changes_nothing_of_the_image_and_is_the_same_every_time() -
 
 def test_an_image_that_was_written_as_json_and_read_back_is_judged_the_same() -> None:
     judged = builders.vhd(problems=(problem("vhd-sizes-differ"),), guest=builders.UNREAD)
-    again = decoding.image(msgspec.json.encode(judged))
+    again = read_back(judged)
     assert check(again, profile(), Declared()) == check(judged, profile(), Declared())
 
 

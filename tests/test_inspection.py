@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +17,8 @@ from preflight.formats import index as formats
 from preflight.inspection import MAX_PROBED, inspect
 from preflight.source import FileSource
 from preflight.units import GiB, KiB, MiB, TiB
-from tests import decoding, disks
+from tests import disks
+from tests.documents import read_back
 from tests.formats import qcow2_images
 from tests.tables.disks import boot_record, record
 from tests.tools import run, sparse
@@ -31,7 +31,7 @@ ROOT_UUID = "30628ac6-3d56-45e6-b857-fc81683c6f7d"
 def seen(path: Path) -> Image:
     """What an inspection finds, having asserted that it survives JSON."""
     image = inspect(str(path))
-    assert decoding.same(decoding.image(msgspec.json.encode(image)), image)
+    assert read_back(image) == image
     return image
 
 
@@ -482,7 +482,7 @@ def test_any_name_that_a_file_can_have_is_inspected(
     sparse(tmp_path / os.fsdecode(name), 1 * MiB)
     image = inspect(os.fsdecode(name))
     assert image.path == shown
-    assert decoding.same(decoding.image(msgspec.json.encode(image)), image)
+    assert read_back(image) == image
 
 
 # the host

@@ -13,7 +13,7 @@ from preflight.cli._output import discard_stdout, replace_closed_streams, say
 from preflight.errors import PreflightError
 from preflight.reports import escape
 
-_COMMANDS = ("inspect", "check", "payload", "rules", "explain", "profiles", "policy")
+_COMMANDS = ("inspect", "check", "payload", "rules", "explain", "profiles", "policy", "schema")
 
 EXIT_CODES = """\b
 Exit codes:

@@ -1,13 +1,12 @@
 """The request's parameters as options, and what else a judgement is told of the request."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import click
 
-from preflight import profiles
 from preflight.cli._options import gathered, stacked
 from preflight.facts import Image
-from preflight.verdicts import FURTHER_PARAMETERS, Profile
+from preflight.verdicts import FURTHER_PARAMETERS
 
 
 def _tag(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -45,15 +44,6 @@ _EVER_OFFERED = ("os_type", "platform", "architecture", "boot_mode", "image_name
 
 # They come as one argument, `declared`: fields of `Declared`.
 declared = gathered(_OPTIONS, (*_EVER_OFFERED, *FURTHER_PARAMETERS), "declared", dict)
-
-
-def newer_than(profile: Profile, judges: Sequence[Profile]) -> Iterator[Profile]:
-    """The profiles that may accept what the default one refuses, each loaded when it is asked for."""
-    if profile.name == profiles.DEFAULT:
-        asked = {judge.name: judge for judge in judges}
-        for name in profiles.names():
-            if name != profile.name:
-                yield asked.get(name) or profiles.load(name)
 
 
 def names_of(images: Sequence[Image]) -> tuple[str, ...]:

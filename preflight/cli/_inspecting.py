@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+import click
+
 from preflight.cli._output import Output
-from preflight.errors import UnreadableImage
+from preflight.errors import InvalidDocument, UnreadableImage
 from preflight.facts import Image
 from preflight.inspection import inspect
 
@@ -28,6 +30,24 @@ def inspected(
             found.append(None)
             continue
         found.append(compared(image, path) if second_opinion else image)
+    return found
+
+
+def read_back(paths: Sequence[str], output: Output) -> list[Image | None]:
+    """The images that `inspect --format json` wrote into these files, of which `-` is stdin.
+
+    None, after a word on stderr, stands for a file that cannot be read or holds something else.
+    """
+    from preflight import decoding
+
+    found: list[Image | None] = []
+    for path in paths:
+        try:
+            with click.open_file(path, "rb") as file:
+                found += decoding.images(file.read())
+        except (OSError, InvalidDocument) as error:
+            output.complain(path, error)
+            found.append(None)
     return found
 
 

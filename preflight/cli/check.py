@@ -7,7 +7,7 @@ import click
 from preflight import profiles
 from preflight.checking import check, resolve_role
 from preflight.cli import _declaring, _options
-from preflight.cli._inspecting import inspected, tell_unread
+from preflight.cli._inspecting import inspected, read_back, tell_unread
 from preflight.cli._output import Output
 from preflight.verdicts import Declared
 
@@ -31,6 +31,7 @@ from preflight.verdicts import Declared
 @_options.report_format
 @_options.no_guest
 @_options.second_opinion
+@click.option("--from-json", is_flag=True, help="IMAGE is what `inspect --format json` wrote; - is stdin.")
 @_options.output
 def command(
     images: tuple[str, ...],
@@ -44,12 +45,18 @@ def command(
     format_name: str,
     no_guest: bool,
     second_opinion: bool,
+    from_json: bool,
     out: Output,
 ) -> int:
     """Judge whether IMAGE will import: facts, findings with their remedies, and a verdict."""
     out.refuse_images(images)
     judges = [profiles.load(name) for name in dict.fromkeys(profile_names)]
-    found = inspected(images, out, no_guest=no_guest, second_opinion=second_opinion)
+    if from_json:
+        if no_guest or second_opinion:
+            raise click.UsageError("with --from-json nothing is inspected: --no-guest and --second-opinion have no use")
+        found = read_back(images, out)
+    else:
+        found = inspected(images, out, no_guest=no_guest, second_opinion=second_opinion)
     reports = [
         check(
             image,
@@ -62,7 +69,7 @@ def command(
             ),
             strict=strict,
             ignore=ignore,
-            others=_declaring.newer_than(profile, judges),
+            others=profiles.newer_than(profile),
         )
         for image in found
         if image is not None

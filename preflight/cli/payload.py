@@ -100,7 +100,7 @@ def command(
         for number in range(len(paths))
     ]
     reports = [
-        check(image, profile, mapping, strict=strict, ignore=ignore, others=_declaring.newer_than(profile, [profile]))
+        check(image, profile, mapping, strict=strict, ignore=ignore, others=profiles.newer_than(profile))
         for image, mapping in zip(images, mappings, strict=True)
     ]
     _tell(reports, out)

@@ -5,6 +5,7 @@ The file's keys are the fields of `verdicts.Profile`. A misspelt rule, limit or 
 
 import os
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 
 import msgspec
@@ -28,6 +29,12 @@ def load(name: str) -> Profile:
     if name not in names():
         raise ProfileError(f"there is no profile {name!r}, only {', '.join(names())}")
     return read(os.path.join(__path__[0], f"{name}.toml"))
+
+
+def newer_than(profile: Profile) -> Iterator[Profile]:
+    """The profiles that may accept what the default one refuses, each loaded when it is asked for."""
+    if profile.name == DEFAULT:
+        yield from (load(name) for name in names() if name != DEFAULT)
 
 
 def read(path: str) -> Profile:

@@ -10,6 +10,7 @@ from preflight.cli import main
 from preflight.units import GiB, MiB
 from tests import disks, sound
 from tests.cli.running import Result
+from tests.documents import validate
 from tests.tools import run, sparse
 
 Command = Callable[..., Result]
@@ -26,6 +27,7 @@ def preflight(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
             main()
         told = capsys.readouterr()
         assert isinstance(ended.value.code, int)
+        validate(told.out)
         return Result(ended.value.code, told.out, told.err)
 
     return call

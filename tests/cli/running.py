@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from tests.documents import validate
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "preflight"]
 
@@ -51,6 +53,7 @@ def process(
     told = Result(done.returncode, (done.stdout or b"").decode(), (done.stderr or b"").decode())
     assert "Traceback" not in told.err
     assert "internal error" not in told.err
+    validate(told.out)
     return told
 
 

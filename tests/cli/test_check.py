@@ -9,6 +9,7 @@ from preflight import profiles
 from preflight.units import MiB
 from tests import sound
 from tests.cli.conftest import Command
+from tests.cli.running import shell
 from tests.cli.test_inspect import IMAGE_KEYS
 from tests.tools import sparse
 
@@ -245,3 +246,35 @@ def test_a_defect_that_was_planted_in_the_guest_is_found_by_both_profiles(
         found = {finding["rule"]: finding["severity"] for finding in findings if finding["severity"] != "info"}
         assert found == {rule: severity}
         assert report["verdict"] == ("not-ready" if severity == "error" else "ready")
+
+
+# what was inspected elsewhere
+
+
+def test_what_inspect_wrote_is_judged_as_the_image_itself(preflight: Command, images: Path, tmp_path: Path) -> None:
+    paths = [images / "system.qcow2", images / "data.raw"]
+    preflight("inspect", "--format", "json", "-o", tmp_path / "facts.json", *paths)
+    told = preflight("check", "--format", "json", "--from-json", tmp_path / "facts.json")
+    assert told == preflight("check", "--format", "json", *paths)
+
+
+def test_facts_are_taken_from_stdin(images: Path) -> None:
+    line = 'preflight inspect --format json "$1" | preflight check --from-json -'
+    told = shell(line, images / "data.raw")
+    assert told == shell('preflight check "$1"', images / "data.raw")
+
+
+@pytest.mark.parametrize("text", ["", "no json", '{"schema": "preflight/report/1"}'])
+def test_what_inspect_did_not_write_cannot_be_read(preflight: Command, tmp_path: Path, text: str) -> None:
+    (tmp_path / "facts.json").write_text(text)
+    told = preflight("check", "--from-json", tmp_path / "facts.json", tmp_path / "absent.json")
+    assert told.code == 3
+    assert [line.split(": ")[1] for line in told.err.splitlines()[:2]] == [
+        str(tmp_path / "facts.json"),
+        str(tmp_path / "absent.json"),
+    ]
+
+
+@pytest.mark.parametrize("option", ["--no-guest", "--second-opinion"])
+def test_nothing_is_inspected_where_facts_are_given(preflight: Command, images: Path, option: str) -> None:
+    assert preflight("check", "--from-json", option, images / "data.raw").code == 2

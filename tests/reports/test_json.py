@@ -2,15 +2,15 @@
 
 import json
 
-import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from preflight import decoding
 from preflight.checking import check
 from preflight.facts import Image
 from preflight.reports.json import REPORT, encode
 from preflight.verdicts import Declared, Report
-from tests import builders, decoding
+from tests import builders
 
 
 def report(image: Image) -> Report:
@@ -19,22 +19,20 @@ def report(image: Image) -> Report:
 
 def test_images_are_listed_under_their_schema() -> None:
     first, second = builders.image(guest=None), builders.raw(guest=None)
-    told = json.loads(REPORT.images([first, second]))
+    text = REPORT.images([first, second])
+    told = json.loads(text)
     assert list(told) == ["schema", "images"]
     assert told["schema"] == "preflight/inspection/1"
-    assert [decoding.image(image) for image in told["images"]] == [first, second]
+    assert decoding.images(text) == (first, second)
 
 
 def test_reports_are_listed_under_their_schema() -> None:
     judged = report(builders.unread("vmdk"))
-    told = json.loads(REPORT.reports([judged]))
+    text = REPORT.reports([judged])
+    told = json.loads(text)
     assert list(told) == ["schema", "reports"]
     assert told["schema"] == "preflight/report/1"
-    (read,) = told["reports"]
-    assert decoding.image(read.pop("image")) == judged.image
-    rest = json.loads(msgspec.json.encode(judged))
-    del rest["image"]
-    assert read == rest
+    assert decoding.reports(text) == (judged,)
 
 
 def test_no_results_are_a_list_of_none() -> None:
