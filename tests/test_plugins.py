@@ -14,7 +14,7 @@ import preflight.tables
 import preflight.volumes
 from preflight.filesystems import FileSystemReader
 from preflight.formats import Format
-from preflight.plugins import collect, load
+from preflight.plugins import collect, load, names
 from preflight.tables import Table
 from preflight.volumes import VolumeReader
 
@@ -33,6 +33,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
     yield importlib.import_module("pluginsfortest")
     for name in [name for name in sys.modules if name.startswith("pluginsfortest")]:
         del sys.modules[name]
+
+
+def test_names_are_those_of_the_modules_that_are_no_helpers(package: ModuleType) -> None:
+    assert names(package) == ("apple", "plain", "zebra")
 
 
 def test_plugins_come_in_the_order_of_their_modules(package: ModuleType) -> None:
