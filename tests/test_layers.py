@@ -20,7 +20,7 @@ LAYERS = (
     ("guests",),
     ("inspection", "guest_files", "guest_inspection", "second_opinion"),
     ("rules", "profiles"),
-    ("checking", "decoding", "reports", "schemas", "targets"),
+    ("checking", "declaring", "decoding", "reports", "schemas", "targets"),
     ("api",),
     ("cli", "__main__"),
 )
@@ -34,6 +34,7 @@ OPINION = {
     "reports": {"facts", "guest_facts", "verdicts", "units", "reports"},
     "decoding": {"errors", "facts", "guest_facts", "verdicts"},
     "schemas": {"facts", "verdicts", "decoding"},
+    "declaring": {"facts", "verdicts"},
     "targets": {"facts", "verdicts", "units", "targets"},
 }
 

@@ -1,11 +1,8 @@
-"""The request's parameters as options, and what else a judgement is told of the request."""
-
-from collections.abc import Sequence
+"""The request's parameters as options."""
 
 import click
 
 from preflight.cli._options import gathered, stacked
-from preflight.facts import Image
 from preflight.verdicts import FURTHER_PARAMETERS
 
 
@@ -44,17 +41,3 @@ _EVER_OFFERED = ("os_type", "platform", "architecture", "boot_mode", "image_name
 
 # They come as one argument, `declared`: fields of `Declared`.
 declared = gathered(_OPTIONS, (*_EVER_OFFERED, *FURTHER_PARAMETERS), "declared", dict)
-
-
-def names_of(images: Sequence[Image]) -> tuple[str, ...]:
-    """What fstab may call the file systems and partitions of these disks."""
-    names = [
-        f"{tag}={value}"
-        for image in images
-        for entry in image.filesystems
-        for tag, value in (("UUID", entry.uuid), ("LABEL", entry.label))
-        if value
-    ]
-    names += [f"PARTUUID={part.uuid}" for image in images for part in image.partitions if part.uuid]
-    names += [f"PARTLABEL={part.name}" for image in images for part in image.partitions if part.name]
-    return tuple(names)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-import msgspec
 
 from preflight import profiles
 from preflight.checking import check
 from preflight.cli import _declaring, _options
 from preflight.cli._inspecting import inspected, tell_unread
 from preflight.cli._output import Output, say
+from preflight.declaring import of_disks
 from preflight.reports import escape
 from preflight.targets import Target, build_request
 from preflight.verdicts import Declared, Profile, Report, sendable
@@ -81,24 +81,9 @@ def command(
     if len(images) < len(paths):
         tell_unread(found, out)
         return 3
-    first = Declared(
-        region_id=region,
-        mapping_count=len(paths),
-        **declared,
-    )
+    first = Declared(region_id=region, **declared)
     objects = [*keys, *(key_prefix + os.path.basename(path) for path in paths[len(keys) :])]
-    mappings = [
-        msgspec.structs.replace(
-            first if number == 0 else Declared(role="data"),
-            image_format=image_formats[number] if number < len(image_formats) else None,
-            disk_image_size=disk_image_sizes[number] if number < len(disk_image_sizes) else None,
-            oss_bucket=bucket,
-            oss_object=objects[number],
-            other_objects=tuple(objects[:number]),
-            other_names=_declaring.names_of(images[:number] + images[number + 1 :]),
-        )
-        for number in range(len(paths))
-    ]
+    mappings = of_disks(first, images, objects, bucket=bucket, formats=image_formats, sizes=disk_image_sizes)
     reports = [
         check(image, profile, mapping, strict=strict, ignore=ignore, others=profiles.newer_than(profile))
         for image, mapping in zip(images, mappings, strict=True)
