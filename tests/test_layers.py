@@ -35,7 +35,7 @@ OPINION = {
     "decoding": {"errors", "facts", "guest_facts", "verdicts"},
     "schemas": {"facts", "verdicts", "decoding"},
     "declaring": {"facts", "verdicts"},
-    "targets": {"facts", "verdicts", "units", "targets"},
+    "targets": {"facts", "verdicts", "units", "plugins", "targets"},
 }
 
 # Who may know of whom inside the reading half: inspection alone puts them together.

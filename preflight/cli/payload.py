@@ -1,23 +1,19 @@
 """`preflight payload`: check the images, then write the import request."""
 
-import importlib
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from preflight import profiles
+from preflight import profiles, targets
 from preflight.checking import check
 from preflight.cli import _declaring, _options
 from preflight.cli._inspecting import inspected, tell_unread
 from preflight.cli._output import Output, say
 from preflight.declaring import of_disks
 from preflight.reports import escape
-from preflight.targets import Target, build_request
-from preflight.verdicts import Declared, Profile, Report, sendable
-
-_TARGETS = ("json", "query", "url")
+from preflight.verdicts import Declared, ImportRequest, Profile, Report, sendable
 
 
 @click.command("payload", short_help="Check images and write the import request.")
@@ -27,7 +23,14 @@ _TARGETS = ("json", "query", "url")
 @click.option("--bucket", metavar="NAME", required=True, help="OSSBucket: where the image files are uploaded to.")
 @click.option("--key-prefix", metavar="TEXT", default="", help="What precedes the file's name in OSSObject.")
 @click.option("--key", "keys", metavar="KEY", multiple=True, help="OSSObject, for each image in order (repeatable).")
-@click.option("--as", "target_name", type=click.Choice(_TARGETS), default="json", show_default=True)
+@click.option(
+    "--as",
+    "target_name",
+    type=click.Choice(targets.names()),
+    default="json",
+    show_default=True,
+    help="How the request is written, and for whom.",
+)
 @click.option("--force", is_flag=True, help="Write the request although errors stand.")
 @click.option("--profile", "profile_name", metavar="NAME", default=profiles.DEFAULT, show_default=True)
 @click.option(
@@ -95,9 +98,16 @@ def command(
         out.hint("preflight: nothing is written, as errors stand; --force writes it all the same")
         return 1
     sent = [sendable(mapping, profile.limits) for mapping in mappings]
-    out.write(_target(target_name).render(build_request(reports, sent)))
+    _write(targets.load(target_name), targets.build_request(reports, sent), out)
     _remind(profile, region, bucket, out)
     return 0 if ready else 1
+
+
+def _write(target: targets.Target, request: ImportRequest, out: Output) -> None:
+    """The request, and on stderr, even quietly, what of it gets lost."""
+    for sentence in target.omits(request):
+        say(f"warning: --as {target.name}: {escape(sentence)}")
+    out.write(target.render(request))
 
 
 def _tell(reports: Sequence[Report], out: Output) -> None:
@@ -128,8 +138,3 @@ def _remind(profile: Profile, region: str, bucket: str, out: Output) -> None:
     out.hint("Before you send it:")
     for reminder in profile.reminders:
         out.hint(f"- {escape(reminder.format(region=region, bucket=bucket))}")
-
-
-def _target(name: str) -> Target:
-    target: Target = importlib.import_module(f"preflight.targets.{name}").TARGET
-    return target

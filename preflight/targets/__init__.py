@@ -1,13 +1,19 @@
 """Targets: the spellings in which an import request is handed on.
 
-A plugin is a module that ends in `TARGET`, a `Target`.
+A plugin is a module that ends in `TARGET`, a `Target`; `--as` takes the module's name with hyphens for underscores.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 
 import msgspec
 
+from preflight import plugins
 from preflight.verdicts import Declared, DiskDeviceMapping, Features, ImportRequest, Report, Tag
+
+
+def _nothing(request: ImportRequest) -> Sequence[str]:
+    return ()
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -17,6 +23,21 @@ class Target(msgspec.Struct, frozen=True):
     """As `--as` takes it."""
     render: Callable[[ImportRequest], str]
     """The text, ending in a newline."""
+    omits: Callable[[ImportRequest], Sequence[str]] = _nothing
+    """What of the request the spelling cannot say, a sentence each: what is lost must be told."""
+
+
+def names() -> tuple[str, ...]:
+    """The targets that there are, as `--as` takes them."""
+    return tuple(module.replace("_", "-") for module in plugins.names(sys.modules[__name__]))
+
+
+def load(name: str) -> Target:
+    """The target of this name. Raises `ValueError` where there is none."""
+    if name not in names():
+        raise ValueError(f"there is no target {name!r}, only {', '.join(names())}")
+    target: Target = plugins.load(sys.modules[__name__], name.replace("-", "_"), "TARGET")
+    return target
 
 
 def build_request(reports: Sequence[Report], declared: Sequence[Declared]) -> ImportRequest:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from preflight import targets
 from tests import sound
 from tests.cli.conftest import Command
 from tests.tools import run, sparse
@@ -139,7 +140,7 @@ def test_more_disks_than_a_request_has_places_for_are_an_error(preflight: Comman
     assert (told.code, told.out) == (1, "")
 
 
-@pytest.mark.parametrize("target", ["json", "query", "url"])
+@pytest.mark.parametrize("target", targets.names())
 def test_a_hostile_name_cannot_forge_a_parameter(preflight: Command, tmp_path: Path, target: str) -> None:
     path = sparse(tmp_path / "a\nOSType=windows&OSType=windows.raw", 5 << 30)
     told = preflight("payload", *PLACE, "--as", target, "--force", "--ignore", "no-way-to-boot", path)
@@ -230,3 +231,32 @@ def test_a_guest_that_is_not_read_is_one_hint_for_all_its_rules(preflight: Comma
     assert told.code == 0
     assert told.err.count("undetermined:") == 1
     assert not {"OSType", "Platform", "Architecture"} & set(json.loads(told.out))
+
+
+def test_what_a_target_cannot_send_is_told_even_quietly(preflight: Command, images: Path) -> None:
+    place = (*PLACE, "--profile", "aliyun", "--quiet", *YOUNGER, images / "system.qcow2")
+    told = preflight("payload", "--as", "terraform", *place)
+    assert told.code == 0
+    assert 'boot_mode    = "UEFI"' in told.out
+    lines = told.err.splitlines()
+    assert "warning: --as terraform: RoleName is left out: alicloud_image_import does not send it" in lines
+    assert "warning: --as terraform: DryRun is left out: alicloud_image_import does not send it" in lines
+    assert "warning: --as" not in preflight("payload", "--as", "aliyun-cli", *place).err
+
+
+def test_a_warning_cannot_steer_a_terminal(preflight: Command, images: Path) -> None:
+    place = (*PLACE, "--force", "--quiet", "--architecture", "x\x1b[2J\nwarning: y", images / "system.qcow2")
+    told = preflight("payload", "--as", "pulumi", *place)
+    assert "warning: --as pulumi: Architecture is x" in told.err
+    assert "\x1b" not in told.err
+    assert "\nwarning: y" not in told.err
+
+
+def test_help_names_every_target(preflight: Command) -> None:
+    assert f"[{'|'.join(targets.names())}]" in preflight("payload", "--help").out
+
+
+def test_another_target_is_wrong_usage(preflight: Command, images: Path) -> None:
+    told = preflight("payload", *PLACE, "--as", "terraform_json", images / "system.qcow2")
+    assert (told.code, told.out) == (2, "")
+    assert "terraform-json" in told.err

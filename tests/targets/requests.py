@@ -7,7 +7,7 @@ import msgspec
 from preflight.checking import check
 from preflight.targets import build_request
 from preflight.units import GiB
-from preflight.verdicts import Declared, DiskDeviceMapping, ImportRequest
+from preflight.verdicts import Declared, DiskDeviceMapping, Features, ImportRequest, Tag
 from tests import builders
 
 HOSTILE = (
@@ -21,6 +21,21 @@ HOSTILE = (
     "\"'\\$(reboot)`",
     "a\x00b\x7f\x9b\U000e0041",
     "~-_.!*'()",
+    "${var.x} $${y} $$${z} %{if true} %%{a} $%{b} %${c} $",
+    "${provider} $$ $",
+    "{{user `x`}} {{{a}}",
+    "'''' \"\"\" \\",
+    "- a: [b] # c",
+    "&a !!str *b |",
+    "--force",
+    "-x",
+    "=ls",
+    "yes",
+    "1e3",
+    " leading and trailing ",
+    "tab\tand\rreturn",
+    "\uffff\ufeff\u2066x",
+    "",
 )
 
 
@@ -46,6 +61,26 @@ def request(**changes: Any) -> ImportRequest:
         ),
     )
     return msgspec.structs.replace(full, **changes)
+
+
+def everything() -> ImportRequest:
+    """A request with all parameters that the API has today, three disks, and tags of which one has no value."""
+    return request(
+        disk_device_mapping=(
+            DiskDeviceMapping("QCOW2", "my-images", "a/system.qcow2", 20),
+            DiskDeviceMapping("RAW", "my-images", "a/data.raw", 100),
+            DiskDeviceMapping("VHD", "other-images", "b/data 2.vhd", 2048),
+        ),
+        boot_mode="UEFI",
+        license_type="BYOL",
+        features=Features("supported", "v2"),
+        role_name="my-role",
+        resource_group_id="rg-1",
+        detection_strategy="Standard",
+        client_token="abc-1",
+        dry_run=True,
+        tag=(Tag("team", "a=b"), Tag("empty", "")),
+    )
 
 
 def with_key(key: str) -> ImportRequest:

@@ -26,7 +26,7 @@ def test_every_parameter_comes_back() -> None:
 def test_any_name_comes_back_as_it_was(key: str) -> None:
     text = TARGET.render(requests.with_key(key))
     assert text.isascii() and text.count("\n") == 1
-    pairs = dict(parse_qsl(urlsplit(text.rstrip("\n")).query, strict_parsing=True))
+    pairs = dict(parse_qsl(urlsplit(text.rstrip("\n")).query, keep_blank_values=True, strict_parsing=True))
     assert pairs["DiskDeviceMapping.1.OSSObject"] == key
     assert pairs["DiskDeviceMapping.1.OSSBucket"] == "my-images"
 
