@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from preflight.api import check as check
     from preflight.api import inspect as inspect
+    from preflight.api import payload as payload
     from preflight.errors import InvalidDocument as InvalidDocument
+    from preflight.errors import NotReady as NotReady
     from preflight.errors import PreflightError as PreflightError
     from preflight.errors import ProfileError as ProfileError
     from preflight.errors import UnreadableImage as UnreadableImage
@@ -26,7 +28,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "check": "api",
     "inspect": "api",
+    "payload": "api",
     "InvalidDocument": "errors",
+    "NotReady": "errors",
     "PreflightError": "errors",
     "ProfileError": "errors",
     "UnreadableImage": "errors",

@@ -15,7 +15,7 @@ def of_disks(
     *,
     bucket: str,
     formats: Sequence[str] = (),
-    sizes: Sequence[int] = (),
+    sizes: Sequence[int | None] = (),
 ) -> list[Declared]:
     """What is declared for each disk of a request, the system disk first.
 

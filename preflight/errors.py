@@ -17,6 +17,10 @@ class InvalidDocument(PreflightError):
     """A document that is not what it should be: no JSON, or not of the expected schema."""
 
 
+class NotReady(PreflightError):
+    """A request is not written, as errors stand in its way."""
+
+
 class ToolError(PreflightError):
     """An external program is missing, failed, or gave no usable answer."""
 

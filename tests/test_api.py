@@ -54,6 +54,60 @@ def test_what_is_declared_is_judged_too(tmp_path: Path) -> None:
         preflight.check(image, declared={"colour": "blue"})
 
 
+IMAGE = Path(__file__).parents[1] / "fixtures/images/accepted.qcow2"
+
+
+def reports(folder: Path, **declared: object) -> list[preflight.Report]:
+    """Of a system disk and a data disk that are ready."""
+    sparse(folder / "data.raw", 20 * GiB)
+    return [
+        preflight.check(preflight.inspect(path), declared={"role": role, **declared})
+        for path, role in ((IMAGE, "system"), (folder / "data.raw", "data"))
+    ]
+
+
+def test_a_request_is_made_of_reports(tmp_path: Path) -> None:
+    request = preflight.payload(
+        reports(tmp_path),
+        region="cn-hangzhou",
+        bucket="my-images",
+        keys=["a/system.raw", "b/data.raw"],
+        declared={"image_name": "golden"},
+    )
+    assert (request.region_id, request.image_name, request.os_type, request.platform) == (
+        *("cn-hangzhou", "golden", "linux", "Debian"),
+    )
+    assert [(disk.oss_bucket, disk.oss_object, disk.disk_image_size) for disk in request.disk_device_mapping] == [
+        ("my-images", "a/system.raw", 20),
+        ("my-images", "b/data.raw", 20),
+    ]
+
+
+def test_what_was_declared_of_a_disk_stays_in_the_request(tmp_path: Path) -> None:
+    request = preflight.payload(reports(tmp_path, disk_image_size=40), region="cn-hangzhou", bucket="my-images")
+    assert [disk.disk_image_size for disk in request.disk_device_mapping] == [40, 40]
+    assert [disk.oss_object for disk in request.disk_device_mapping] == ["accepted.qcow2", "data.raw"]
+
+
+def test_no_request_is_made_where_errors_stand(tmp_path: Path) -> None:
+    judged = reports(tmp_path)
+    with pytest.raises(preflight.NotReady, match=r"mapping 1: oss-bucket-malformed: OSSBucket: "):
+        preflight.payload(judged, region="cn-hangzhou", bucket="My_Images")
+    assert preflight.payload(judged, region="cn-hangzhou", bucket="My_Images", ignore=["oss-bucket-malformed"])
+    forced = preflight.payload(judged, region="cn-hangzhou", bucket="My_Images", force=True)
+    assert forced.disk_device_mapping[1].oss_bucket == "My_Images"
+
+
+def test_reports_that_make_no_request_are_the_callers_mistake(tmp_path: Path) -> None:
+    judged = reports(tmp_path)
+    other = preflight.check(judged[1].image, profile="aliyun")
+    for wrong in ([], [judged[0], other]):
+        with pytest.raises(ValueError, match="all of one profile"):
+            preflight.payload(wrong, region="cn-hangzhou", bucket="my-images")
+    with pytest.raises(ValueError, match="1 keys for 2 images"):
+        preflight.payload(judged, region="cn-hangzhou", bucket="my-images", keys=["one"])
+
+
 @pytest.mark.parametrize("name", preflight.__all__)
 def test_every_public_name_is_there(name: str) -> None:
     assert getattr(preflight, name) is not None

@@ -28,6 +28,13 @@ def test_transcripts_are_what_the_command_prints(arguments: str, shown: str) -> 
     assert re.sub(r", [\d.]+ \w+ allocated", "", done.stdout) == re.sub(r", [\d.]+ \w+ allocated", "", shown)
 
 
+@pytest.mark.parametrize("example", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_examples_run_and_name_what_is_in_the_image(example: str) -> None:
+    done = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "Debian BIOS 20"
+
+
 def test_every_command_is_in_the_readme() -> None:
     from preflight.cli import cli
 
