@@ -46,6 +46,8 @@ fixtures: .venv/installed-dev tools ## Make the committed images again from thei
 	fixtures/make-images
 
 bench: .venv/installed-dev ## Measure speed, reads and memory; the result goes into BENCHMARKS.md
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m compileall -q preflight
 	$(BIN)/python -m tests.bench
 
 clean: ## Remove the virtual environment and all caches

@@ -13,10 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.bench import processes
+from tests.bench import guests, processes
 from tests.bench.processes import Measured
 
 RUNS = 21
+GUEST_RUNS = 5  # the peers take seconds each
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "BENCHMARKS.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -28,6 +29,12 @@ MAX_PEAK = 45_000_000  # bytes
 MAX_INSIDE = 0.005  # seconds, once everything is imported
 MAX_READS = 64
 MAX_BYTES = 1 << 20  # without the container's own map
+
+# Targets where the guest is read too.
+MAX_GUEST = {"built-in": 0.3, "initramfs": 1.2}  # seconds of a whole process that judges
+MAX_GUEST_PEAK = 90_000_000  # bytes
+MAX_GUEST_READS = 400
+MAX_GUEST_BYTES = 8 << 20  # beyond the initramfs
 
 BASELINE = "`python -c 'import click, construct'`"
 PROCESS_IMAGES = ("1-GiB.raw", "1-GiB.qcow2", "2-TiB.qcow2", "2-TiB.vhd-dynamic")
@@ -44,9 +51,14 @@ def main() -> None:
         folder = Path(name)
         subprocess.run([sys.executable, "-m", "tests.bench.disks", name], cwd=ROOT, check=True)
         whole = processes.measure(_commands(folder, str(preflight)), RUNS, name)
-        images = sorted(path.name for path in folder.iterdir())
-        inside = _inside(folder, images)
-    text = "\n".join(_document(whole, inside))
+        inside = _inside("layout", sorted(folder.iterdir()))
+    with tempfile.TemporaryDirectory(prefix="preflight-bench-") as name:
+        folder = Path(name)
+        subprocess.run([sys.executable, "-m", "tests.bench.guests", name], cwd=ROOT, check=True)
+        images = sorted(folder.iterdir())
+        checked = processes.measure(_guest_commands(images, str(preflight)), GUEST_RUNS, name)
+        guests_inside = _inside("guest", images)
+    text = "\n".join([*_document(whole, inside), "", *_guest_document(checked, guests_inside)])
     print(text)
     _write(text)
 
@@ -65,9 +77,20 @@ def _commands(folder: Path, preflight: str) -> dict[str, list[str]]:
     return commands
 
 
-def _inside(folder: Path, images: Sequence[str]) -> dict[str, dict[str, Any]]:
-    paths = [str(folder / image) for image in images]
-    command = [sys.executable, "-m", "tests.bench.inside", str(RUNS), *paths]
+def _guest_commands(images: Sequence[Path], preflight: str) -> dict[str, list[str]]:
+    """What is run on disks with a guest, by the name of its row: ours on all, the peers on the smallest."""
+    commands = {f"`preflight check`, {_shown(image.name)}": [preflight, "check", str(image)] for image in images}
+    folder = str(Path(sys.executable).parent)
+    for peer in (["target-info"], ["virt-inspector", "--no-applications", "--no-icon", "-a"]):
+        found = shutil.which(peer[0], path=os.pathsep.join([folder, os.environ["PATH"]]))
+        if found:
+            image = images[0]
+            commands[f"`{' '.join(peer)}`, {_shown(image.name)}"] = [found, *peer[1:], str(image)]
+    return commands
+
+
+def _inside(what: str, images: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    command = [sys.executable, "-m", "tests.bench.inside", what, str(RUNS), *map(str, images)]
     printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
     return {Path(path).name: values for path, values in json.loads(printed).items()}
 
@@ -96,6 +119,39 @@ def _whole_rows(whole: Mapping[str, Measured]) -> Iterator[Row]:
             yield name, *shown, *targets, memory, f"≤ {MAX_PEAK / 1e6:.0f} MB", _verdict(peak <= MAX_PEAK)
         else:
             yield name, *shown, "", "", "", "", ""
+
+
+def _guest_document(whole: Mapping[str, Measured], inside: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield from _table(("whole process, guest read", "median", "target", "", "peak", "target", ""), _checked_rows(whole))
+    yield ""
+    yield from _table(
+        ("`inspect()`, guest read", "median", "reads", "target", "", "bytes", "target", ""), _guest_rows(inside)
+    )
+
+
+def _checked_rows(whole: Mapping[str, Measured]) -> Iterator[Row]:
+    for name, (seconds, peak) in whole.items():
+        if not name.startswith("`preflight"):
+            yield name, f"{seconds * 1000:.0f} ms", "", "", f"{peak / 1e6:.1f} MB", "", ""
+            continue
+        target = next(target for kernel, target in MAX_GUEST.items() if kernel in name)
+        yield (
+            name,
+            *(f"{seconds * 1000:.0f} ms", f"≤ {target * 1000:.0f} ms", _verdict(seconds <= target)),
+            *(f"{peak / 1e6:.1f} MB", f"≤ {MAX_GUEST_PEAK / 1e6:.0f} MB", _verdict(peak <= MAX_GUEST_PEAK)),
+        )
+
+
+def _guest_rows(inside: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:
+    for image, values in inside.items():
+        initramfs = guests.INITRAMFS if image.endswith(".initramfs") else 0
+        beyond = values["bytes"] - initramfs
+        shown = f"{beyond / 1024:.0f} KiB" + (f" + initramfs {initramfs >> 20} MiB" if initramfs else "")
+        yield (
+            *(_shown(image), f"{values['seconds'] * 1000:.0f} ms"),
+            *(str(values["reads"]), f"≤ {MAX_GUEST_READS}", _verdict(values["reads"] <= MAX_GUEST_READS)),
+            *(shown, f"≤ {MAX_GUEST_BYTES >> 20} MiB", _verdict(beyond <= MAX_GUEST_BYTES)),
+        )
 
 
 def _inside_rows(inside: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:

@@ -1,7 +1,7 @@
 """Measures `inspect()` once everything is imported: seconds, reads and bytes for each image.
 
 A program of its own, so that the memory of the one that starts the others stays small:
-`python -m tests.bench.inside RUNS IMAGE...` prints a line of JSON.
+`python -m tests.bench.inside layout|guest RUNS IMAGE...` prints a line of JSON. `guest`: the guest is read too.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 from preflight import inspection
 from preflight.facts import Image
+from preflight.guest_facts import Guest
 from preflight.source import FileSource
 
 
@@ -25,7 +26,7 @@ class _Counted(FileSource):
         super().close()
 
 
-def measure(paths: list[str], runs: int) -> dict[str, dict[str, Any]]:
+def measure(paths: list[str], runs: int, *, guest: bool) -> dict[str, dict[str, Any]]:
     """By path: median seconds, reads, bytes, and how many of the bytes are the container's own map."""
     setattr(inspection, "FileSource", _Counted)  # noqa: B010 - it is no name that the module gives out
     times: dict[str, list[float]] = {path: [] for path in paths}
@@ -33,9 +34,12 @@ def measure(paths: list[str], runs: int) -> dict[str, dict[str, Any]]:
     for _ in range(runs + 1):  # the first one imports the plugins
         for path in paths:
             begin = time.perf_counter()
-            image = inspection.inspect(path, guest=False)
+            image = inspection.inspect(path, guest=guest)
             times[path].append(time.perf_counter() - begin)
-            assert len(image.partitions) == len(image.filesystems) == 4, path
+            if guest:
+                assert isinstance(image.guest, Guest), path
+            else:
+                assert len(image.partitions) == len(image.filesystems) == 4, path
             assert not image.problems, image.problems
             file = _Counted.last
             measured[path] = {"reads": file.reads, "bytes": file.bytes_read, "map": _map_size(image)}
@@ -55,4 +59,4 @@ def _map_size(image: Image) -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[2:], int(sys.argv[1]))))
+    print(json.dumps(measure(sys.argv[3:], int(sys.argv[2]), guest=sys.argv[1] == "guest")))
