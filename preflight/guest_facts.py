@@ -247,6 +247,8 @@ class Windows(Value, frozen=True):
     hives_missing: tuple[str, ...]
     """Of `SYSTEM` `SOFTWARE` `SAM` `SECURITY` `DEFAULT`."""
     hives_damaged: tuple[str, ...]
+    hives_dirty: tuple[str, ...]
+    """Whose last changes are only in their transaction logs, which are not read: what they tell may be out of date."""
     bcd_present: bool | Unknown
     """A BCD store that is a whole registry hive; before Vista, boot.ini."""
     bootmgr_present: bool | Unknown

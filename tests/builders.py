@@ -138,6 +138,7 @@ def windows(release: str = "Windows Server 2012 R2 Standard", **changes: Any) ->
         virtio_network="present",
         hives_missing=(),
         hives_damaged=(),
+        hives_dirty=(),
         bcd_present=True,
         bootmgr_present=True,
         desktop_config_present=True,

@@ -70,6 +70,11 @@ class Key:
         self._offset = offset
         self.name = _name(data[KEY_NODE_SIZE:][: node.key_name_length], bool(node.flags & KEY_COMP_NAME))
 
+    @property
+    def is_dirty(self) -> bool:
+        """Whether its hive lacks changes that are in the transaction logs."""
+        return self._cells.is_dirty
+
     def find(self, path: str) -> "Key | None":
         r"""The key at `path` below this one, names separated by `\`, without case; None where there is none."""
         key: Key | None = self

@@ -33,6 +33,7 @@ class Registry:
         """Paths of the hives that were opened."""
         self.missing: list[str] = []
         self.damaged: list[str] = []
+        self.dirty: list[str] = []
 
     def hive(self, name: str) -> Key:
         """The root key of a hive; `ContentsError` where it is missing, damaged, or cannot be read."""
@@ -81,6 +82,8 @@ class Registry:
             self.damaged.append(name)
             raise ContentsError(shown(str(error))) from error
         self.read_from.append(found.path)
+        if key.is_dirty:
+            self.dirty.append(name)
         return key
 
     def _find(self, name: str) -> Found | None:

@@ -129,6 +129,7 @@ def read_windows(
         virtio_network=_of(drivers, lambda known: ask(lambda: network_of(known, registry, files))),
         hives_missing=tuple(name for name in HIVES if name in registry.missing),
         hives_damaged=tuple(name for name in HIVES if name in registry.damaged),
+        hives_dirty=tuple(name for name in HIVES if name in registry.dirty),
         bcd_present=_of(boot, lambda known: known.store_present),
         bootmgr_present=_of(boot, lambda known: known.present),
         desktop_config_present=None if old else learn(lambda: tree.is_file("/Users/Public/Desktop/desktop.ini")),

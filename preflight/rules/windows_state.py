@@ -37,6 +37,21 @@ def dirty_windows_volume(windows: Windows, case: Case) -> Iterator[Outcome]:
         yield Breach("its dirty flag is set", on, f"Check it with chkdsk. {_SHUT_DOWN}")
 
 
+@guest_rule("windows", of="windows")
+def dirty_registry_hives(windows: Windows, case: Case) -> Iterator[Outcome]:
+    """Files of the registry were not written to their end.
+
+    What: the two sequence numbers of a hive differ: its last changes are only in its transaction logs, .LOG1 and .LOG2.
+    Why: Windows was not shut down fully. What was found in the hive may be out of date, and what the cloud writes into
+    it, such as its drivers, may be undone when Windows applies the logs.
+    Remedy: shut Windows down fully.
+    Source: practice: Windows registry file format specification, "Dirty state of a hive".
+    """
+    if windows.hives_dirty:
+        names = ", ".join(windows.hives_dirty)
+        yield Breach(f"the last changes of {names} are only in the transaction logs", "registry", _SHUT_DOWN)
+
+
 @guest_rule("windows", of="windows.rdp_enabled")
 def remote_desktop_disabled(enabled: bool, case: Case) -> Iterator[Outcome]:
     """Remote Desktop is off.

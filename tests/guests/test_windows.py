@@ -394,7 +394,9 @@ def test_a_hive_that_was_not_written_to_its_end_is_no_damage() -> None:
     dirty = struct.pack("<128I", *words, checksum) + sound[512:]
     facts = windows({f"{CONFIG}/SYSTEM": dirty, f"{CONFIG}/SYSTEM.LOG1": b"HvLE"})
     assert facts.hives_damaged == ()
+    assert facts.hives_dirty == ("SYSTEM",)
     assert facts.virtio_storage == "boot"
+    assert windows().hives_dirty == ()
 
 
 @pytest.mark.parametrize(

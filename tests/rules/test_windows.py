@@ -34,6 +34,7 @@ from tests.builders import found, image, with_windows
         ({"update_pending": True}, {"update-unfinished": "warning"}),
         ({"hibernated": True}, {"hibernated-windows": "warning"}),
         ({"dirty_volumes": ("partition 2",)}, {"dirty-windows-volume": "warning"}),
+        ({"hives_dirty": ("SYSTEM",)}, {"dirty-registry-hives": "warning"}),
         ({"rdp_enabled": False}, {"remote-desktop-disabled": "warning"}),
         ({"firewall_enabled": True}, {"windows-firewall-enabled": "info"}),
         ({"qemu_guest_agent": True}, {"windows-guest-agent-installed": "warning"}),
