@@ -25,20 +25,25 @@ def windows_client_edition(installation_type: str, case: Case) -> Iterator[Outco
         yield Breach(f"{name} is no Windows Server", "windows", "Import a Windows Server.")
 
 
-@guest_rule("windows", of="windows.service_pack")
-def windows_service_pack_missing(service_pack: str, case: Case) -> Iterator[Outcome]:
+@guest_rule("windows", of="windows")
+def windows_service_pack_missing(windows: Windows, case: Case) -> Iterator[Outcome]:
     """The Windows lacks a service pack that the cloud asks for.
 
-    What: CSDVersion is below the profile's limit for this release.
-    Why: the drivers of an instance need it.
+    What: CSDVersion is below the profile's limit for this release, or is not set.
+    Why: the drivers of an instance need it; so does the update for their signatures on 2008 R2.
     Remedy: install it.
-    Source: instructions for importing images: Server 2003 with SP1 or higher.
+    Source: instructions for importing images: Server 2003 with SP1 or higher; KB3033929: 2008 R2 with SP1.
     """
-    kind = case.kind
-    digits = "".join(filter(str.isdigit, service_pack))[:3] or "0"
-    if kind and kind.service_pack and int(digits) < kind.service_pack:
+    needed = case.kind.service_pack if case.kind else None
+    if not needed:
+        return
+    if isinstance(windows.service_pack, Unknown):
+        yield Unsettled(windows.service_pack.unknown)
+        return
+    digits = "".join(filter(str.isdecimal, windows.service_pack or ""))[:3] or "0"
+    if int(digits) < needed:
         yield Breach(
-            f"{service_pack or 'no service pack'} is installed, needed is {kind.service_pack}",
+            f"{windows.service_pack or 'no service pack'} is installed, needed is Service Pack {needed}",
             "service pack",
             "Install the last service pack in the guest.",
         )

@@ -52,8 +52,17 @@ def test_a_windows_into_which_the_cloud_brings_nothing_must_have_the_drivers() -
 
 
 def test_windows_2003_needs_a_service_pack() -> None:
-    for pack, said in (("Service Pack 1", {}), ("", {"windows-service-pack-missing": "warning"})):
+    for pack, said in (("Service Pack 1", {}), (None, {"windows-service-pack-missing": "warning"})):
         assert found(with_windows("Windows Server 2003", service_pack=pack)) == said
+
+
+def test_windows_2008_r2_needs_its_service_pack() -> None:
+    bare = with_windows("Windows Server 2008 R2 Standard", hotfixes=("KB3033929",))
+    for name in ("aliyun-2018", "aliyun"):
+        assert found(bare, name=name) == {"windows-service-pack-missing": "warning"}
+    unread = with_windows("Windows Server 2008 R2 Standard", hotfixes=("KB3033929",), service_pack=Unknown("no hive"))
+    report = check(unread, builders.profile("aliyun"), Declared())
+    assert [(entry.rule, entry.reason) for entry in report.undetermined] == [("windows-service-pack-missing", "no hive")]
 
 
 def test_a_desktop_edition_is_an_error() -> None:
@@ -64,8 +73,9 @@ def test_a_desktop_edition_is_an_error() -> None:
 
 def test_windows_2008_r2_needs_the_update_for_signatures_of_sha_2() -> None:
     release = "Windows Server 2008 R2 Standard"
-    assert found(with_windows(release)) == {"unsuitable-updates": "warning"}
-    assert found(with_windows(release, hotfixes=("KB3033929",))) == {}
+    one = "Service Pack 1"
+    assert found(with_windows(release, service_pack=one)) == {"unsuitable-updates": "warning"}
+    assert found(with_windows(release, service_pack=one, hotfixes=("KB3033929",))) == {}
     assert found(with_windows("Windows Server 2008 Standard")) == {}
 
 
