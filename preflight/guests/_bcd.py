@@ -24,7 +24,7 @@ class BootManager(msgspec.Struct, frozen=True):
 
     present: bool
     store_present: bool
-    """A BCD store that can be read: a whole registry hive."""
+    """A BCD store that can be read: a whole registry hive that has objects."""
     read_from: tuple[str, ...]
 
 
@@ -40,7 +40,7 @@ def read_boot_manager(places: Sequence[Tree], esps: Sequence[Tree], *, old: bool
     stores += [(tree, f"{EFI_DIRECTORY}/BCD") for tree in esps]
     store_present = False
     for tree, path in stores:
-        if not store_present and _is_hive(tree, path):
+        if not store_present and _is_store(tree, path):
             store_present = True
             read_from.append(path)
     return BootManager(present, store_present, tuple(read_from))
@@ -55,12 +55,11 @@ def _first(trees: Sequence[Tree], paths: Sequence[str], read_from: list[str]) ->
     return False
 
 
-def _is_hive(tree: Tree, path: str) -> bool:
+def _is_store(tree: Tree, path: str) -> bool:
     found = tree.find(path)
     if found is None or found.node.kind != "file":
         return False
     try:
-        open_hive(found)
+        return open_hive(found).find("Objects") is not None
     except StructureError:
         return False
-    return True

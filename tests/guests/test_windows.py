@@ -15,7 +15,7 @@ from preflight.guest_facts import Windows
 from preflight.guests.windows import read_windows, read_windows_identity
 from tests.contents.phony import Content, PhonyReader, tree
 from tests.guests.hives import Keys, hive, minimal
-from tests.guests.windows_guests import CONFIG, PACKAGES, VERSIONS, files, pe, software, system
+from tests.guests.windows_guests import CONFIG, PACKAGES, VERSIONS, boot_store, files, pe, software, system
 
 DISK_CLASS = r"ControlSet001\Control\Class\{4d36e967-e325-11ce-bfc1-08002be10318}"
 SERVICES = r"ControlSet001\Services"
@@ -281,12 +281,15 @@ def test_pending_updates_are_told_by_each_of_their_signs() -> None:
     assert with_system({manager: {"PendingFileRenameOperations": replaced}}).update_pending is True
 
 
-def test_the_hive_components_tells_whether_a_pending_xml_is_in_force() -> None:
-    left: dict[str, Content | None] = {"/Windows/WinSxS/pending.xml": "<PendingTransaction/>"}
+def test_pending_xml_is_work_for_the_next_start_and_so_is_its_name_in_the_hive_components() -> None:
     done: Keys = {r"CanonicalData\Catalogs": {}, r"DerivedData\Components": {}}
-    assert windows({**left, f"{CONFIG}/COMPONENTS": hive(done)}).update_pending is False
-    assert windows({**left, f"{CONFIG}/COMPONENTS": minimal(3)}).update_pending is True
-    queued = hive({"": {"PendingXmlIdentifier": b"\x4a\x5b\xd2\x01"}, **done})
+    components = hive(done)
+    assert windows({f"{CONFIG}/COMPONENTS": components}).update_pending is False
+    left: dict[str, Content | None] = {"/Windows/WinSxS/pending.xml": "<PendingTransaction/>"}
+    assert windows({**left, f"{CONFIG}/COMPONENTS": components}).update_pending is True
+    left["/Windows/WinSxS/pending.xml"] = ""
+    assert windows({**left, f"{CONFIG}/COMPONENTS": components}).update_pending is False
+    queued = hive({"": {"PendingXmlIdentifier": b"\x01\xda"}, **done})
     assert windows({f"{CONFIG}/COMPONENTS": queued}).update_pending is True
 
 
@@ -316,6 +319,22 @@ def test_hotfixes_are_those_in_force() -> None:
     )
     assert facts.hotfixes == ("KB3033929", "KB5009555", "KB5009624")
     assert facts.update_pending is False
+
+
+def test_the_number_of_a_cumulative_update_is_in_its_manifest() -> None:
+    name = "Package_for_RollupFix~31bf3856ad364e35~amd64~~20348.2113.1.11"
+    head = '<?xml version="1.0"?>\n<assembly description="Fix for KB5032198">\n  <assemblyIdentity name="Package_for_RollupFix"/>'
+    body = f'{head}\n  <package identifier="KB5032198" releaseType="Security Update">\n' + "<update/>\n" * 20_000
+    for state, manifest, hotfixes in (
+        (0x70, body, ("KB5032198",)),
+        (0x50, body, ()),  # superseded
+        (0x70, head, ()),
+        (0x70, None, ()),
+    ):
+        content = hive(software("2022", {rf"{PACKAGES}\{name}": {"CurrentState": state}}))
+        changed: dict[str, Content | None] = {f"{CONFIG}/SOFTWARE": content}
+        facts = windows({**changed, f"/Windows/servicing/Packages/{name}.mum": manifest})
+        assert facts.hotfixes == hotfixes
 
 
 def test_hotfixes_are_found_among_thousands_of_packages_with_few_reads() -> None:
@@ -411,19 +430,20 @@ def test_the_boot_manager_and_its_store_may_be_on_a_system_partition_or_an_esp()
     bare: dict[str, Content | None] = {"/bootmgr": None, "/Boot/BCD": None}
     facts = windows(bare)
     assert facts.bootmgr_present is facts.bcd_present is False
-    reserved = tree({"/bootmgr": b"\xe9", "/Boot/BCD": minimal(3)})
+    reserved = tree({"/bootmgr": b"\xe9", "/Boot/BCD": boot_store()})
     facts = windows(bare, system_partitions=[reserved])
     assert facts.bootmgr_present is facts.bcd_present is True
-    esp = tree({"/EFI/Microsoft/Boot/bootmgfw.efi": pe(0x8664), "/EFI/Microsoft/Boot/BCD": minimal(3)})
+    esp = tree({"/EFI/Microsoft/Boot/bootmgfw.efi": pe(0x8664), "/EFI/Microsoft/Boot/BCD": boot_store()})
     facts = windows(bare, esps=[esp])
     assert facts.bootmgr_present is facts.bcd_present is True
     assert "/EFI/Microsoft/Boot/BCD" in facts.read_from
 
 
-def test_a_damaged_store_is_not_there() -> None:
-    facts = windows({"/Boot/BCD": bytes(8192)})
-    assert facts.bcd_present is False
-    assert facts.bootmgr_present is True
+def test_a_store_that_is_damaged_or_has_no_objects_is_not_there() -> None:
+    for store in (bytes(8192), b"", minimal(3)):
+        facts = windows({"/Boot/BCD": store})
+        assert facts.bcd_present is False
+        assert facts.bootmgr_present is True
 
 
 def test_agents_desktop_and_dirty_volumes_are_told() -> None:
@@ -457,6 +477,16 @@ def test_what_the_file_system_cannot_read_is_unknown_and_no_damage() -> None:
     assert facts.virtio_storage == Unknown("a compressed file")
     assert facts.hives_damaged == facts.hives_missing == ()
     assert facts.product_name == "Windows Server 2022 Datacenter"
+
+
+def test_a_program_that_cannot_be_read_leaves_the_architecture_to_the_next() -> None:
+    contents = {**files("2022"), "/Windows/System32/ntoskrnl.exe": b"MZ is compacted"}
+    by_label = read_windows_identity(Tree(Failing(contents, b"MZ is compacted")))
+    contents["/Windows/System32/winload.exe"] = pe(0xAA64)
+    by_program = read_windows_identity(Tree(Failing(contents, b"MZ is compacted")))
+    assert by_label is not None
+    assert by_program is not None
+    assert (by_label.architecture, by_program.architecture) == ("x86_64", "arm64")
 
 
 def test_names_with_control_characters_stay_values() -> None:

@@ -180,6 +180,12 @@ def system(version: str, more: Keys | None = None) -> Keys:
     return merged(keys, more or {})
 
 
+def boot_store() -> bytes:
+    """A BCD store with the boot manager in it."""
+    manager = r"Objects\{9dea862c-5cdd-4e70-acc1-f32b344d4795}\Description"
+    return hive({manager: {"Type": 0x10100002}}, minimal(3))
+
+
 @cache
 def _hives(version: str) -> dict[str, bytes]:
     others = dict.fromkeys(("SAM", "SECURITY", "DEFAULT"), minimal(3))
@@ -207,7 +213,7 @@ def files(version: str) -> dict[str, Content]:
     else:
         found |= {
             "/bootmgr": b"\xe9",
-            "/Boot/BCD": minimal(3),
+            "/Boot/BCD": boot_store(),
             "/Users/Public/Desktop/desktop.ini": "[.ShellClassInfo]",
         }
     return found
