@@ -25,9 +25,14 @@ PENDING = (0x05, 0x60)  # uninstallation or installation waits for a start
 KB = re.compile(r"KB[0-9]{6,8}(?![0-9])", re.IGNORECASE)
 ROLLUP = re.compile(r"Package_for_RollupFix~.{0,64}~([0-9]{5}\.[0-9]{1,5})\.", re.IGNORECASE)
 MAX_HOTFIXES = 1024
+# The manifest of a package begins with what it is: `<package identifier="KB5032198" …>`.
+IDENTIFIER = re.compile(rb"<package\s[^>]{0,512}?identifier=\"(KB[0-9]{6,8})\"", re.IGNORECASE)
+MANIFEST_HEAD = 4096  # bytes; the whole has megabytes
+MAX_MANIFESTS = 8  # a system has one cumulative update in force; each costs a search through a folder of thousands
 
-# Cumulative updates since Windows 10 are all called Package_for_RollupFix, with build and revision. These are the ones
-# that support pages warn of by number: the release information of Windows 10, 11 and Server.
+# Cumulative updates and monthly rollups are all called Package_for_RollupFix, with build and revision. These are the
+# ones that support pages warn of by number: the release information of Windows 10, 11 and Server. Of others, the number
+# is in their manifest only.
 CUMULATIVE_UPDATES = {
     "14393.4886": "KB5009546",
     "17763.2452": "KB5009557",
@@ -51,9 +56,10 @@ class Updates(msgspec.Struct, frozen=True):
     """Whether one waits for a start to be installed or removed."""
 
 
-def read_updates(registry: Registry) -> Updates:
+def read_updates(registry: Registry, tree: Tree, root: str) -> Updates:
     """The updates that are installed. Raises `StructureError` and `ContentsError`."""
     found: set[str] = set()
+    rollups: list[str] = []
     pending = False
     packages = registry.software(rf"{SERVICING}\Packages")
     if packages is not None:
@@ -61,7 +67,12 @@ def read_updates(registry: Registry) -> Updates:
             state = key.number("CurrentState")
             pending = pending or state in PENDING
             if state is None or state in INSTALLED:
-                found |= _numbers(key.name)
+                numbers = _numbers(key.name)
+                found |= numbers
+                if not numbers and ROLLUP.match(key.name):
+                    rollups.append(key.name)
+        for name in rollups[:MAX_MANIFESTS]:
+            found |= _number_in_manifest(tree, f"{root}/servicing/Packages/{name}.mum")
     else:
         old = registry.software(HOTFIX)
         for key in old.beginning("KB") if old else ():
@@ -112,18 +123,19 @@ def _numbers(name: str) -> set[str]:
     return {known} if known else set()
 
 
-def _is_queued(registry: Registry, tree: Tree, root: str) -> bool:
-    """Whether pending.xml has work for the next start.
+def _number_in_manifest(tree: Tree, path: str) -> set[str]:
+    number = IDENTIFIER.search(tree.head(path, MANIFEST_HEAD) or b"")
+    return {number.group(1).decode("ascii").upper()} if number else set()
 
-    WinSxS has 20,000 entries, so the hive COMPONENTS is asked, which names the pending.xml that is in force.
+
+def _is_queued(registry: Registry, tree: Tree, root: str) -> bool:
+    """Whether pending.xml has work for the next start: the file is there, or the hive COMPONENTS names it.
+
+    The file is taken away when the work is done; the hive is asked first, as WinSxS has 20,000 entries.
     """
-    if registry.exists("COMPONENTS"):
-        components = registry.hive("COMPONENTS")
-        if components.has("PendingXmlIdentifier"):
-            return True
-        if any(components.find(name) for name in ("CanonicalData", "DerivedData")):
-            return False
-    return tree.is_file(f"{root}/WinSxS/pending.xml")
+    if registry.exists("COMPONENTS") and registry.hive("COMPONENTS").has("PendingXmlIdentifier"):
+        return True
+    return bool(tree.size(f"{root}/WinSxS/pending.xml"))
 
 
 def _renames_updates(manager: Key, root: str, *, old: bool) -> bool:

@@ -78,7 +78,7 @@ def read_windows_identity(tree: Tree) -> WindowsIdentity | None:
     registry = Registry(tree, f"{place.system32}/config")
     product = ask(lambda: read_product(registry))
     read_from: list[str] = []
-    machine = learn(lambda: _machine(tree, place, read_from))
+    machine: str | Unknown | None = _machine(tree, place, read_from)
     if machine is None:
         machine = _of(product, lambda known: known.architecture or Unknown("no program says which it is for"))
     return WindowsIdentity(
@@ -115,7 +115,7 @@ def read_windows(
     sysprep_pending = ask(lambda: read_sysprep_pending(registry))
     rdp_enabled = ask(lambda: _rdp_enabled(registry))
     firewall_enabled = ask(lambda: _firewall_enabled(registry))
-    updates = ask(lambda: read_updates(registry))  # last: it alone may use up what may be read of SOFTWARE
+    updates = ask(lambda: read_updates(registry, tree, place.root))  # last: it alone may use up what may be read of SOFTWARE
     return Windows(
         product_name=_of(product, lambda known: known.name),
         edition_id=_of(product, lambda known: known.edition_id),
@@ -170,7 +170,8 @@ def _machine(tree: Tree, place: _Place, read_from: list[str]) -> str | None:
     """The architecture of the first program of Windows that is there."""
     for name in PROGRAMS:
         path = f"{place.system32}/{name}"
-        if machine := pe_architecture(tree.head(path, PE_HEAD) or b""):
+        head = learn(partial(tree.head, path, PE_HEAD))  # one that is compressed and damaged is no reason to give up
+        if isinstance(head, bytes) and (machine := pe_architecture(head)):
             read_from.append(path)
             return machine
     return None
