@@ -10,6 +10,12 @@ from preflight.verdicts import Breach, Declared, Limits, Outcome, Unsettled
 
 _IDENTITIES = ("UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")
 _IN_GRUB = "In the guest, name it by UUID in /etc/default/grub and its scripts, and write the menu anew, run: "
+_WITH_BOOT_MODE = "Import it by a profile that has BootMode (preflight profiles), or "
+_BIOS_TOO = f"{_WITH_BOOT_MODE}install GRUB for BIOS in the guest, run: grub-install --target=i386-pc /dev/vda"
+_BIOS_TOO_ON_WINDOWS = f"{_WITH_BOOT_MODE}install Windows anew for BIOS, on a disk with an MBR."
+_LOADER = "Install the boot loader on the disk, run: grub-install /dev/vda"
+_FALLBACK_LOADER = "Install the loader under the fallback name too, run: grub-install --removable"
+_WINDOWS_LOADER = "Start the installation medium in the same boot mode, and install it, run: bcdboot C:\\Windows /f ALL"
 _WRITE_MENU = "grub2-mkconfig -o /boot/grub2/grub.cfg || grub-mkconfig -o /boot/grub/grub.cfg"
 
 
@@ -50,7 +56,9 @@ def no_boot_loader(boot_modes: tuple[str, ...], case: Case) -> Iterator[Outcome]
         yield Breach(
             "neither a BIOS nor UEFI firmware finds a boot loader",
             "boot loader",
-            "Install the boot loader on the disk, run: grub-install /dev/vda",
+            _WINDOWS_LOADER
+            if case.guest.os_type == "windows"
+            else "Install the boot loader on the disk, run: grub-install /dev/vda",
         )
 
 
@@ -67,8 +75,7 @@ def boots_by_uefi_only(boot_modes: tuple[str, ...], case: Case) -> Iterator[Outc
         yield Breach(
             "the guest starts by UEFI only, and this API has no BootMode and starts by BIOS",
             "boot mode",
-            "Import it by a profile that has BootMode (preflight profiles), or install GRUB for BIOS in the guest, "
-            "run: grub-install --target=i386-pc /dev/vda",
+            _BIOS_TOO_ON_WINDOWS if case.guest.os_type == "windows" else _BIOS_TOO,
         )
 
 
@@ -126,7 +133,7 @@ def no_fallback_loader(loader: BootLoader, case: Case) -> Iterator[Outcome]:
         yield Breach(
             f"firmware is to be told of {loader.efi_loaders[0]}, and a new instance's is not",
             "EFI system partition",
-            "Install the loader under the fallback name too, run: grub-install --removable",
+            _WINDOWS_LOADER if case.guest.os_type == "windows" else _FALLBACK_LOADER,
         )
 
 
