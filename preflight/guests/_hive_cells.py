@@ -4,8 +4,8 @@ Specification: M. Suhanov, Windows registry file format specification, "Base blo
 of subkeys, https://github.com/msuhanov/regf
 
 Ready-made readers (libregf, hivex) go through every hive bin of the file before the first answer, so this is our own.
-What transaction logs hold is not applied. Differing sequence numbers are no damage, as Windows applies them by itself, but
-the hive is then not up to date.
+What transaction logs hold is not applied. Differing sequence numbers are no damage, as Windows applies the logs by
+itself, but the hive is then not up to date.
 """
 
 import struct
@@ -100,7 +100,7 @@ class Cells:
             fields = f"{base.major_version}, file_type {base.file_type}, file_format {base.file_format}"
             raise self.damage(0x14, f"major_version is {fields}, expected are 1, {PRIMARY_FILE}, {DIRECT_MEMORY_LOAD}")
         self.root = int(base.root_cell_offset)
-        self.is_dirty = base.primary_sequence_number != base.secondary_sequence_number
+        self.is_dirty: bool = base.primary_sequence_number != base.secondary_sequence_number
         """Whether writing it began and did not end: the rest is in its transaction logs."""
         self._end = HIVE_BINS + base.hive_bins_data_size
         if base.hive_bins_data_size % HIVE_BINS or not HIVE_BINS < self._end <= source.size:

@@ -23,7 +23,7 @@ SETUP_STATE = r"Microsoft\Windows\CurrentVersion\Setup\State"
 INSTALLED = (0x70, 0x80)  # installed, permanent
 PENDING = (0x05, 0x60)  # uninstallation or installation waits for a start
 KB = re.compile(r"KB[0-9]{6,8}(?![0-9])", re.IGNORECASE)
-ROLLUP = re.compile(r"Package_for_RollupFix~.{0,64}~([0-9]{5}\.[0-9]{1,5})\.", re.IGNORECASE)
+ROLLUP = re.compile(r"Package_for_RollupFix~.{0,64}~([0-9]{4,5}\.[0-9]{1,5})\.", re.IGNORECASE)
 MAX_HOTFIXES = 1024
 # The manifest of a package begins with what it is: `<package identifier="KB5032198" …>`.
 IDENTIFIER = re.compile(rb"<package\s[^>]{0,512}?identifier=\"(KB[0-9]{6,8})\"", re.IGNORECASE)

@@ -115,7 +115,8 @@ def read_windows(
     sysprep_pending = ask(lambda: read_sysprep_pending(registry))
     rdp_enabled = ask(lambda: _rdp_enabled(registry))
     firewall_enabled = ask(lambda: _firewall_enabled(registry))
-    updates = ask(lambda: read_updates(registry, tree, place.root))  # last: it alone may use up what may be read of SOFTWARE
+    # Last: it alone may use up what may be read of SOFTWARE.
+    updates = ask(lambda: read_updates(registry, tree, place.root))
     return Windows(
         product_name=_of(product, lambda known: known.name),
         edition_id=_of(product, lambda known: known.edition_id),

@@ -322,8 +322,15 @@ def test_hotfixes_are_those_in_force() -> None:
 
 
 def test_the_number_of_a_cumulative_update_is_in_its_manifest() -> None:
-    name = "Package_for_RollupFix~31bf3856ad364e35~amd64~~20348.2113.1.11"
-    head = '<?xml version="1.0"?>\n<assembly description="Fix for KB5032198">\n  <assemblyIdentity name="Package_for_RollupFix"/>'
+    for name in (
+        "Package_for_RollupFix~31bf3856ad364e35~amd64~~20348.2113.1.11",
+        "Package_for_RollupFix~31bf3856ad364e35~amd64~~9600.21013.1.3",  # a monthly rollup of 2012 R2
+    ):
+        _is_told_by_manifest(name)
+
+
+def _is_told_by_manifest(name: str) -> None:
+    head = '<?xml version="1.0"?>\n<assembly description="Fix for KB5032198">\n  <assemblyIdentity name="Package"/>'
     body = f'{head}\n  <package identifier="KB5032198" releaseType="Security Update">\n' + "<update/>\n" * 20_000
     for state, manifest, hotfixes in (
         (0x70, body, ("KB5032198",)),

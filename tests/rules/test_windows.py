@@ -62,7 +62,9 @@ def test_windows_2008_r2_needs_its_service_pack() -> None:
         assert found(bare, name=name) == {"windows-service-pack-missing": "warning"}
     unread = with_windows("Windows Server 2008 R2 Standard", hotfixes=("KB3033929",), service_pack=Unknown("no hive"))
     report = check(unread, builders.profile("aliyun"), Declared())
-    assert [(entry.rule, entry.reason) for entry in report.undetermined] == [("windows-service-pack-missing", "no hive")]
+    assert [(entry.rule, entry.reason) for entry in report.undetermined] == [
+        ("windows-service-pack-missing", "no hive")
+    ]
 
 
 def test_a_desktop_edition_is_an_error() -> None:
