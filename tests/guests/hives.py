@@ -163,7 +163,7 @@ def _value(value: Value) -> str:
 
 def hive(keys: Keys, start: bytes | None = None) -> bytes:
     """A hive with these keys by path, each with its values; the empty name is the default value."""
-    return _merged(registry_text(keys), start or minimal())
+    return merged(registry_text(keys), start or minimal())
 
 
 def registry_text(keys: Keys) -> str:
@@ -182,7 +182,8 @@ def registry_text(keys: Keys) -> str:
 
 
 @cache
-def _merged(text: str, start: bytes) -> bytes:
+def merged(text: str, start: bytes) -> bytes:
+    """The hive `start` with the keys of a .reg file merged into it."""
     with tempfile.TemporaryDirectory() as directory:
         path, registry = Path(directory, "hive"), Path(directory, "keys.reg")
         path.write_bytes(start)
