@@ -5,7 +5,7 @@ of OSTree, or on a partition that is only mounted at /usr (Flatcar).
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -78,6 +78,12 @@ class _Beneath:
         self.entries = reader.entries
         self.read = reader.read
         self.target = reader.target
+
+
+def import_readers(filesystems: Iterable[FileSystem]) -> None:
+    """Import the modules that read these file systems, here and once: a child would do it anew for every image."""
+    for kind in {entry.type for entry in filesystems} & OPENERS.keys():
+        load(preflight.contents, OPENERS[kind], "CONTENTS")
 
 
 class GuestFiles:

@@ -29,7 +29,7 @@ from preflight.guest_facts import (
     Virtio,
     Windows,
 )
-from preflight.guest_files import Disk, GuestFiles, Root
+from preflight.guest_files import Disk, GuestFiles, Root, import_readers
 from preflight.guests.architecture import read_architecture
 from preflight.guests.boot import boot_modes, read_boot_loader
 from preflight.guests.cloud_init import read_cloud_init
@@ -55,6 +55,7 @@ class _Architecture(Value, frozen=True):
 
 def read_guest(disk: Disk, limits: Limits | None = None) -> Guest | Unknown | None:
     """The operating system on the disk; None where it holds none. Raises nothing for what the disk holds."""
+    import_readers(disk.filesystems)
     reader = _Reader(disk)
     facts = run_contained(
         {
