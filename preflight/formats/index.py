@@ -60,7 +60,7 @@ _MAGICS = (
     (257, b"ustar", "archives"),
 )
 _TAIL_MAGICS = ((SECTOR, b"conectix", "vhd"), (SECTOR - 1, b"conectix", "vhd"), (SECTOR, b"koly", "dmg"))
-_DISC_DESCRIPTORS = 32768  # 16 sectors of 2048 bytes in, on every optical disc
+DISC_DESCRIPTORS = 32768  # 16 sectors of 2048 bytes in, on every optical disc
 
 
 def claims(source: BlockSource) -> list[tuple[str, Format]]:
@@ -84,12 +84,21 @@ def _candidates(source: BlockSource) -> list[str]:
     """The modules that have a magic in this file, each once."""
     head = source.read_at(0, min(SECTOR, source.size))
     tail = source.read_at(max(source.size - SECTOR, 0), min(SECTOR, source.size))
+    found = modules_for(head, tail)
+    if source.size >= DISC_DESCRIPTORS + 16 and is_disc(source.read_at(DISC_DESCRIPTORS, 16)):
+        found.append("iso9660")
+    return found
+
+
+def is_disc(descriptor: bytes) -> bool:
+    """Whether an optical disc's first descriptor, at byte `DISC_DESCRIPTORS`, begins with these 16 bytes."""
+    return descriptor[1:6] == b"CD001" or descriptor[9:14] == b"CDROM"
+
+
+def modules_for(head: bytes, tail: bytes) -> list[str]:
+    """The modules that have a magic in the first bytes of a file, or in its last sector, each once."""
     found = [module for offset, magic, module in _MAGICS if head.startswith(magic, offset)]
     found += [module for back, magic, module in _TAIL_MAGICS if tail[len(tail) - back :].startswith(magic)]
-    if source.size >= _DISC_DESCRIPTORS + 16:
-        descriptor = source.read_at(_DISC_DESCRIPTORS, 16)
-        if descriptor[1:6] == b"CD001" or descriptor[9:14] == b"CDROM":
-            found.append("iso9660")
     return list(dict.fromkeys(found))
 
 
