@@ -1,6 +1,6 @@
 """The judgement: an `Image` and what is declared of it, against a `Profile`."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from preflight.errors import ProfileError
@@ -19,12 +19,14 @@ from preflight.verdicts import (
     Breach,
     Declared,
     Finding,
+    Ignored,
     Limits,
     Profile,
     Report,
     RequestSummary,
     Role,
     Undetermined,
+    Verdict,
     disk_image_size,
     sendable,
 )
@@ -50,41 +52,53 @@ def check(
 ) -> Report:
     """Judge `image` by every rule of `profile`.
 
-    `strict`: warnings and undetermined rules stand in the way too. `ignore`: ids of rules that are not judged;
-    `ProfileError` where there is no such rule. `others`: profiles by which the image may be ready where it is not by
-    this one; they are taken from the iterable, and loaded if it does so, in that case alone.
+    `strict`: warnings and undetermined rules stand in the way too. `ignore`: ids of rules that do not count, each
+    with its reason where it is a mapping; `ProfileError` where there is no such rule. `others`: profiles by which the
+    image may be ready where it is not by this one; they are taken from the iterable, and loaded if it does so, in that
+    case alone.
     """
     for rule_id in ignore:
         if rule_id not in all_rules():
             raise ProfileError(f"there is no rule {rule_id!r} to ignore; see: preflight rules")
-    findings, undetermined = _judge(image, profile, declared, ignore)
-    ready = not _stands_in_the_way(findings, undetermined, strict)
+    findings, undetermined = _judge(image, profile, declared, _without(profile, ignore))
+    verdict = verdict_of(findings, undetermined, strict)
     also_ready_for = (
         other.name
-        for other in (() if ready else others)
-        if not _stands_in_the_way(*_judge(image, other, declared, ignore), strict)
+        for other in (() if verdict == "ready" else others)
+        if verdict_of(*_judge(image, other, declared, _without(other, ignore)), strict) == "ready"
+    )
+    reasons = ignore if isinstance(ignore, Mapping) else {}
+    ignored = (
+        Ignored(rule_id, reasons.get(rule_id), tuple(_judge(image, profile, declared, [rule_id])[0]))
+        for rule_id in profile.rules
+        if rule_id in ignore
     )
     return Report(
         profile=profile.name,
         role=declared.role,
-        verdict="ready" if ready else "not-ready",
+        verdict=verdict,
         image=image,
         request=summarise(image, declared, profile.limits),
         findings=tuple(findings),
         undetermined=tuple(undetermined),
         also_ready_for=tuple(also_ready_for),
+        ignored=tuple(ignored),
     )
 
 
+def _without(profile: Profile, ignore: Collection[str]) -> list[str]:
+    """The ids of the profile's rules that count."""
+    return [rule_id for rule_id in profile.rules if rule_id not in ignore]
+
+
 def _judge(
-    image: Image, profile: Profile, declared: Declared, ignore: Collection[str]
+    image: Image, profile: Profile, declared: Declared, rule_ids: Iterable[str]
 ) -> tuple[list[Finding], list[Undetermined]]:
-    """What the rules of a profile say: what is wrong, worst first, and what could not be judged."""
+    """What these rules of a profile say: what is wrong, worst first, and what could not be judged."""
     findings: list[Finding] = []
     undetermined: list[Undetermined] = []
-    for rule_id, setting in profile.rules.items():
-        if rule_id in ignore:
-            continue
+    for rule_id in rule_ids:
+        setting = profile.rules[rule_id]
         api_error = setting.api_error
         if declared.role == "data" and setting.data_disk_api_error is not None:
             api_error = setting.data_disk_api_error
@@ -108,9 +122,11 @@ def _judge(
     return findings, undetermined
 
 
-def _stands_in_the_way(findings: Iterable[Finding], undetermined: Sequence[Undetermined], strict: bool) -> bool:
+def verdict_of(findings: Iterable[Finding], undetermined: Sequence[Undetermined], strict: bool) -> Verdict:
+    """Not ready where an error stands; where `strict`, also for a warning and for what could not be judged."""
     severities = {finding.severity for finding in findings}
-    return "error" in severities or (strict and ("warning" in severities or bool(undetermined)))
+    refused = "error" in severities or (strict and ("warning" in severities or bool(undetermined)))
+    return "not-ready" if refused else "ready"
 
 
 def summarise(image: Image, declared: Declared, limits: Limits) -> RequestSummary:

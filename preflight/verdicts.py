@@ -336,6 +336,16 @@ class Undetermined(Value, frozen=True):
     reason: str
 
 
+class Ignored(Value, frozen=True):
+    """A rule that does not count, on the person's word."""
+
+    rule: str
+    reason: str | None
+    """As the configuration file has it; null where it was ignored on the command line."""
+    findings: tuple[Finding, ...]
+    """What would have been reported."""
+
+
 class RequestSummary(
     Value,
     frozen=True,
@@ -377,6 +387,10 @@ class Report(Value, frozen=True):
     undetermined: tuple[Undetermined, ...]
     also_ready_for: tuple[str, ...]
     """Other profiles by which the image would be ready."""
+    ignored: tuple[Ignored, ...] = ()
+    """Rules of the profile that did not count."""
+    in_baseline: int = 0
+    """How many findings and undetermined rules are left out here, as the baseline has them."""
 
 
 class DiskDeviceMapping(

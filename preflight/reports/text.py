@@ -63,6 +63,7 @@ def _judgement(report: Report) -> Iterator[Line]:
         yield from _finding(finding)
     yield from rest
     yield from _undetermined(report)
+    yield from _left_out(report)
     yield _verdict(report)
     if report.also_ready_for and report.verdict == "not-ready":
         names = " or ".join(f"--profile {name}" for name in report.also_ready_for)
@@ -221,6 +222,17 @@ def _undetermined(report: Report) -> Iterator[Line]:
         told = ", ".join(rules[:MAX_RULES_NAMED])
         more = f" and {len(rules) - MAX_RULES_NAMED} more rules" if len(rules) > MAX_RULES_NAMED else ""
         yield [Piece("  undetermined ", "magenta"), Piece(f"{told}{more}: {escape(reason)}")]
+
+
+def _left_out(report: Report) -> Iterator[Line]:
+    """What was found and does not count: by a rule that is ignored, or as the baseline has it."""
+    for entry in report.ignored:
+        if entry.findings:
+            reason = "on the command line" if entry.reason is None else escape(entry.reason)
+            yield [Piece("  ignored ", "dim"), Piece(f"{entry.rule}: {reason}")]
+    if report.in_baseline:
+        known = f"{report.in_baseline} known finding{'s' if report.in_baseline > 1 else ''} left out"
+        yield [Piece("  baseline ", "dim"), Piece(known)]
 
 
 def _verdict(report: Report) -> Line:

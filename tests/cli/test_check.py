@@ -15,6 +15,7 @@ from tests.tools import sparse
 
 REPORT_KEYS = [
     *("profile", "role", "verdict", "image", "request", "findings", "undetermined", "also_ready_for"),
+    *("ignored", "in_baseline"),
 ]
 FINDING_KEYS = [
     *("rule", "severity", "message", "subject", "remedy", "api_error", "detection_item", "source"),
