@@ -53,3 +53,12 @@ class ReadFailed(StructureError):
 
 class BudgetExhausted(StructureError):
     """The image asked for more reads or bytes than an honest one needs."""
+
+
+class ConfigurationError(PreflightError):
+    """A configuration file or a baseline that cannot be read, or that says something it cannot say."""
+
+    def __init__(self, *problems: str) -> None:
+        """`problems`: each names the file, and the line where one is at fault."""
+        self.problems = problems
+        super().__init__("; ".join(problems))
