@@ -14,7 +14,7 @@ def of_disks(
     objects: Sequence[str],
     *,
     bucket: str,
-    formats: Sequence[str] = (),
+    formats: Sequence[str | None] = (),
     sizes: Sequence[int | None] = (),
 ) -> list[Declared]:
     """What is declared for each disk of a request, the system disk first.

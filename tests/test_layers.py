@@ -14,13 +14,13 @@ PACKAGE = ROOT / "preflight"
 
 # The layers of the design, lowest first; a module may import its own layer and those below.
 LAYERS = (
-    ("errors", "units", "facts", "guest_facts", "verdicts"),
+    ("errors", "units", "facts", "guest_facts", "verdicts", "toml_lines", "path_patterns"),
     ("source", "binary", "plugins", "tools", "containment", "lzo1x"),
     ("formats", "tables", "volumes", "filesystems", "contents"),
     ("guests",),
-    ("inspection", "guest_files", "guest_inspection", "second_opinion"),
+    ("inspection", "guest_files", "guest_inspection", "second_opinion", "candidates"),
     ("rules", "profiles"),
-    ("checking", "declaring", "decoding", "reports", "schemas", "targets"),
+    ("checking", "declaring", "decoding", "reports", "schemas", "targets", "baseline", "configuration"),
     ("api",),
     ("cli", "__main__"),
 )
@@ -36,6 +36,8 @@ OPINION = {
     "schemas": {"facts", "verdicts", "decoding"},
     "declaring": {"facts", "verdicts"},
     "targets": {"facts", "verdicts", "units", "plugins", "targets"},
+    "baseline": {"checking", "errors", "facts", "reports", "verdicts"},
+    "configuration": {"errors", "facts", "path_patterns", "profiles", "rules", "toml_lines", "verdicts"},
 }
 
 # Who may know of whom inside the reading half: inspection alone puts them together.
@@ -151,7 +153,7 @@ def test_only_the_walk_puts_formats_tables_volumes_and_file_systems_together(pat
     readers = {"formats", "tables", "volumes", "filesystems"}
     for line, other in own_imports(path):
         if other in readers and name:
-            walks = ("inspection", "guest_files", "guest_inspection")
+            walks = ("inspection", "guest_files", "guest_inspection", "candidates")
             assert part in (*walks, other) or (part, other) == ("contents", "filesystems"), f"{path}:{line}"
 
 
@@ -209,7 +211,7 @@ def test_costly_libraries_are_imported_where_they_are_used(path: Path) -> None:
         if top == "rich":
             assert relative == "cli/_terminal.py"  # itself imported for a terminal only
         elif top == "tomllib":
-            assert relative == "profiles/__init__.py"
+            assert relative in ("profiles/__init__.py", "configuration.py")
         else:
             assert top not in (*NOT_AT_START, "dataclasses"), f"{path} imports {top} when it is imported itself"
 
@@ -246,6 +248,18 @@ def test_an_inspection_imports_nothing_that_it_does_not_need(tmp_path: Path) -> 
     formats = {name for name in loaded if name.startswith("preflight.formats.")}
     assert "preflight.formats.vhd" not in formats
     assert "preflight.formats.qcow2" not in formats
+
+
+def test_a_hook_without_images_imports_nothing_that_judges_or_reads_them(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("# notes\n")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(4096))
+    files = [str(path) for path in tmp_path.iterdir()]
+    loaded = loaded_by(f"from preflight.cli import cli\ncli.main(['hook', *{files!r}], standalone_mode=False)")
+    assert "preflight.candidates" in loaded
+    for name in ("rich", "sh", "magic", "construct", "tomllib", "subprocess", "yaml"):
+        assert name not in loaded
+    for part in ("inspection", "rules", "verdicts", "profiles", "checking", "configuration", "baseline"):
+        assert f"preflight.{part}" not in loaded
 
 
 def test_a_check_imports_no_library_for_terminals(tmp_path: Path) -> None:

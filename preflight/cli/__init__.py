@@ -13,15 +13,31 @@ from preflight.cli._output import discard_stdout, replace_closed_streams, say
 from preflight.errors import PreflightError
 from preflight.reports import escape
 
-_COMMANDS = ("inspect", "check", "payload", "rules", "explain", "profiles", "policy", "schema")
+_COMMANDS = (
+    *("inspect", "check", "payload", "hook", "baseline", "config"),
+    *("rules", "explain", "profiles", "policy", "schema"),
+)
 
-EXIT_CODES = """\b
-Exit codes:
-  0  done, and ready where something was judged
-  1  judged not ready
-  2  wrong usage
-  3  an image could not be read at all
-  130  interrupted"""
+_EXIT_CODES = {
+    0: "done, and ready where something was judged",
+    1: "judged not ready",
+    2: "wrong usage, or a wrong configuration file or baseline",
+    3: "an image could not be read at all",
+    130: "interrupted",
+}
+_READ_IMAGES = ("inspect", "check", "payload", "hook", "baseline")
+_JUDGE_IMAGES = ("check", "payload", "hook")
+
+
+def _epilog(command: str | None = None) -> str:
+    """The exit codes that a command can have, or all, as its help ends."""
+    only_for = {1: _JUDGE_IMAGES, 3: _READ_IMAGES}
+    lines = (
+        f"  {code}  {meaning}"
+        for code, meaning in _EXIT_CODES.items()
+        if command is None or command in only_for.get(code, (command,))
+    )
+    return "\n".join(("\b", "Exit codes:", *lines))
 
 
 class _LazyGroup(click.Group):
@@ -34,13 +50,14 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"preflight.cli.{cmd_name}").command
+        command.epilog = _epilog(cmd_name)
         return command
 
 
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=EXIT_CODES,
+    epilog=_epilog(),
 )
 @click.version_option(preflight.__version__, prog_name="preflight")
 def cli() -> None:

@@ -67,6 +67,29 @@ no_guest = click.option(
 second_opinion = click.option("--second-opinion", is_flag=True, help="Ask qemu-img too, and report where it differs.")
 
 judgement = stacked(
-    click.option("--strict", is_flag=True, help="Count warnings and undetermined rules as errors."),
+    click.option("--strict/--no-strict", default=None, help="Count warnings and undetermined rules as errors."),
     click.option("--ignore", metavar="RULE", multiple=True, help="Do not judge this rule (repeatable)."),
 )
+
+
+def profile_names(default: str) -> Callable[[Any], Any]:
+    """The option `--profile` of commands that judge by several; `default` is what holds where nothing is said."""
+    return click.option(
+        "--profile",
+        "profile_names",
+        metavar="NAME",
+        multiple=True,
+        show_default=default,
+        help="Judge by this profile (repeatable).",
+    )
+
+
+def lfs_pointers(default: str) -> Callable[[Any], Any]:
+    """The option `--lfs-pointers` of commands that judge what a repository holds."""
+    return click.option(
+        "--lfs-pointers",
+        type=click.Choice(["skip", "fail"]),
+        default=default,
+        show_default=True,
+        help="What to do with a pointer of Git LFS in place of an image: name and skip it, or judge it as it is.",
+    )

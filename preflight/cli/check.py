@@ -5,29 +5,22 @@ from typing import Any, Literal
 import click
 
 from preflight import profiles
-from preflight.checking import check, resolve_role
-from preflight.cli import _declaring, _options
-from preflight.cli._inspecting import inspected, read_back, tell_unread
+from preflight.cli import _configuring, _declaring, _options
+from preflight.cli._configuring import Settings
+from preflight.cli._judging import Asked, Judgement
 from preflight.cli._output import Output
-from preflight.verdicts import Declared
 
 
 @click.command("check", short_help="Judge whether an image will import.")
 @_options.images
-@click.option(
-    "--profile",
-    "profile_names",
-    metavar="NAME",
-    multiple=True,
-    default=[profiles.DEFAULT],
-    show_default=True,
-    help="Judge by this profile (repeatable).",
-)
-@click.option("--role", type=click.Choice(["auto", "system", "data"]), default="auto", show_default=True)
+@_options.profile_names(profiles.DEFAULT)
+@click.option("--role", type=click.Choice(["auto", "system", "data"]), show_default="auto")
 @click.option("--disk-image-size", metavar="GIB", type=int, help="DiskImageSize of the request, in GiB.")
 @click.option("--image-format", metavar="VALUE", help="Format of the request.")
 @_declaring.declared
 @_options.judgement
+@_options.lfs_pointers("fail")
+@_configuring.settings_and_baseline
 @_options.report_format
 @_options.no_guest
 @_options.second_opinion
@@ -36,12 +29,14 @@ from preflight.verdicts import Declared
 def command(
     images: tuple[str, ...],
     profile_names: tuple[str, ...],
-    role: Literal["auto", "system", "data"],
+    role: Literal["auto", "system", "data"] | None,
     disk_image_size: int | None,
     image_format: str | None,
     declared: dict[str, Any],
-    strict: bool,
+    strict: bool | None,
     ignore: tuple[str, ...],
+    lfs_pointers: Literal["skip", "fail"],
+    settings: Settings,
     format_name: str,
     no_guest: bool,
     second_opinion: bool,
@@ -50,33 +45,19 @@ def command(
 ) -> int:
     """Judge whether IMAGE will import: facts, findings with their remedies, and a verdict."""
     out.refuse_images(images)
-    judges = [profiles.load(name) for name in dict.fromkeys(profile_names)]
-    if from_json:
-        if no_guest or second_opinion:
-            raise click.UsageError("with --from-json nothing is inspected: --no-guest and --second-opinion have no use")
-        found = read_back(images, out)
-    else:
-        found = inspected(images, out, no_guest=no_guest, second_opinion=second_opinion)
-    reports = [
-        check(
-            image,
-            profile,
-            Declared(
-                role=resolve_role(image, role),
-                image_format=image_format,
-                disk_image_size=disk_image_size,
-                **declared,
-            ),
-            strict=strict,
-            ignore=ignore,
-            others=profiles.newer_than(profile),
-        )
-        for image in found
-        if image is not None
-        for profile in judges
-    ]
-    out.write_report(format_name, "reports", reports)
-    tell_unread(found, out)
-    if None in found:
-        return 3
-    return 1 if any(report.verdict == "not-ready" for report in reports) else 0
+    if from_json and (no_guest or second_opinion):
+        raise click.UsageError("with --from-json nothing is inspected: --no-guest and --second-opinion have no use")
+    asked = Asked(
+        profile_names=profile_names,
+        role=role,
+        declared={**declared, "disk_image_size": disk_image_size, "image_format": image_format},
+        strict=strict,
+        ignore=ignore,
+        no_guest=no_guest,
+        second_opinion=second_opinion,
+        lfs_pointers=lfs_pointers,
+        from_json=from_json,
+    )
+    judgement = Judgement(images, asked, settings, out)
+    out.write_report(format_name, "reports", judgement.reports)
+    return judgement.finish()

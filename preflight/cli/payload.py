@@ -8,7 +8,8 @@ import click
 
 from preflight import profiles, targets
 from preflight.checking import check
-from preflight.cli import _declaring, _options
+from preflight.cli import _configuring, _declaring, _options
+from preflight.cli._configuring import Settings
 from preflight.cli._inspecting import inspected, tell_unread
 from preflight.cli._output import Output, say
 from preflight.declaring import of_disks
@@ -32,7 +33,7 @@ from preflight.verdicts import Declared, ImportRequest, Profile, Report, sendabl
     help="How the request is written, and for whom.",
 )
 @click.option("--force", is_flag=True, help="Write the request although errors stand.")
-@click.option("--profile", "profile_name", metavar="NAME", default=profiles.DEFAULT, show_default=True)
+@click.option("--profile", "profile_name", metavar="NAME", show_default=profiles.DEFAULT)
 @click.option(
     "--disk-image-size",
     "disk_image_sizes",
@@ -46,6 +47,7 @@ from preflight.verdicts import Declared, ImportRequest, Profile, Report, sendabl
 )
 @_declaring.declared
 @_options.judgement
+@_configuring.settings
 @_options.no_guest
 @_options.second_opinion
 @_options.output
@@ -58,12 +60,13 @@ def command(
     keys: tuple[str, ...],
     target_name: str,
     force: bool,
-    profile_name: str,
+    profile_name: str | None,
     disk_image_sizes: tuple[int, ...],
     image_formats: tuple[str, ...],
     declared: dict[str, Any],
-    strict: bool,
+    strict: bool | None,
     ignore: tuple[str, ...],
+    settings: Settings,
     no_guest: bool,
     second_opinion: bool,
     out: Output,
@@ -78,18 +81,28 @@ def command(
     ):
         if len(values) > len(paths):
             raise click.UsageError(f"{option} is given {len(values)} times for {len(paths)} images")
-    profile = profiles.load(profile_name)
+    profile = profiles.load(profile_name or settings.profile_names()[0])
     found = inspected(paths, out, no_guest=no_guest, second_opinion=second_opinion)
     images = [image for image in found if image is not None]
     if len(images) < len(paths):
         tell_unread(found, out)
         return 3
-    first = Declared(region_id=region, **declared)
+    first = Declared(region_id=region, **settings.declared(system, declared))
     objects = [*keys, *(key_prefix + os.path.basename(path) for path in paths[len(keys) :])]
-    mappings = of_disks(first, images, objects, bucket=bucket, formats=image_formats, sizes=disk_image_sizes)
+    configured = [settings.of_image(path).declared for path in paths]
+    formats = [*image_formats, *(said.get("image_format") for said in configured[len(image_formats) :])]
+    sizes = [*disk_image_sizes, *(said.get("disk_image_size") for said in configured[len(disk_image_sizes) :])]
+    mappings = of_disks(first, images, objects, bucket=bucket, formats=formats, sizes=sizes)
     reports = [
-        check(image, profile, mapping, strict=strict, ignore=ignore, others=profiles.newer_than(profile))
-        for image, mapping in zip(images, mappings, strict=True)
+        check(
+            image,
+            profile,
+            mapping,
+            strict=settings.strict(strict),
+            ignore=settings.ignored(path, ignore),
+            others=profiles.newer_than(profile),
+        )
+        for path, image, mapping in zip(paths, images, mappings, strict=True)
     ]
     _tell(reports, out)
     ready = all(report.verdict == "ready" for report in reports)
@@ -119,6 +132,9 @@ def _tell(reports: Sequence[Report], out: Output) -> None:
                     f"{finding.severity}: mapping {number}, {escape(report.image.path)}: {finding.rule}: "
                     f"{escape(finding.subject)}: {escape(finding.message)}\n  remedy: {escape(finding.remedy)}"
                 )
+        for entry in report.ignored:
+            if entry.findings and entry.reason is not None:
+                out.hint(f"ignored: mapping {number}: {entry.rule}: {escape(entry.reason)}")
         by_reason: dict[str, list[str]] = {}
         for undetermined in report.undetermined:
             by_reason.setdefault(undetermined.reason, []).append(undetermined.rule)

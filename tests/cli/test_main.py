@@ -27,7 +27,10 @@ from tests.tools import run, sparse
 
 ESCAPE = "\x1b"
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*3[0-7]m")
-COMMANDS = ("inspect", "check", "payload", "rules", "explain", "profiles", "policy", "schema")
+COMMANDS = (
+    *("inspect", "check", "payload", "hook", "baseline", "config"),
+    *("rules", "explain", "profiles", "policy", "schema"),
+)
 
 
 # help, version, usage
@@ -55,7 +58,7 @@ def test_every_command_has_help_and_the_common_options(preflight: Command, comma
     assert told.code == 0
     for option in ("-o, --output FILE", "-q, --quiet", "--no-color", "--version", "-h, --help"):
         assert option in told.out
-    if command not in ("payload", "schema"):
+    if command not in ("payload", "baseline", "schema"):
         assert "--format [" in told.out
 
 
