@@ -46,7 +46,9 @@ SUPERBLOCK = Struct(
     "sb_rextslog" / Int8ub,
     "sb_inprogress" / Int8ub,
     "sb_imax_pct" / Int8ub,
-    Padding(72),  # sb_icount … sb_logsunit
+    Padding(64),  # sb_icount … sb_width
+    "sb_dirblklog" / Int8ub,
+    Padding(7),  # sb_logsectlog … sb_logsunit
     "sb_features2" / Int32ub,
     "sb_bad_features2" / Int32ub,
     "sb_features_compat" / Int32ub,
@@ -54,6 +56,8 @@ SUPERBLOCK = Struct(
     "sb_features_incompat" / Int32ub,
     "sb_features_log_incompat" / Int32ub,
     "sb_crc" / Int32ul,  # the one little-endian field; crc32c of the sector, with zero in its place
+    Padding(20),  # sb_spino_align … sb_lsn
+    "sb_meta_uuid" / Bytes(16),
 )
 
 CRC_OFFSET = 0xE0
