@@ -1,8 +1,8 @@
 """Files inside file systems: what reads them, one module per file system, and the tree that resolves paths.
 
-XFS, NTFS and FAT are read by ready-made libraries; ext and btrfs have none that is fit (`ext` says why), and are read
-here. The libraries are C, and all of it runs in a child process, see `preflight.containment`. A plugin is a module that
-ends in `CONTENTS`, an `Opener`.
+NTFS and FAT are read by ready-made libraries; ext, XFS and btrfs have none that is fit (`ext` and `xfs` say why), and
+are read here. The libraries are C, and all of it runs in a child process, see `preflight.containment`. A plugin is a
+module that ends in `CONTENTS`, an `Opener`.
 """
 
 from collections.abc import Callable, Iterator
