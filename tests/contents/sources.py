@@ -62,9 +62,9 @@ class Changed:
     def read_at(self, offset: int, size: int) -> bytes:
         data = bytearray(self._source.read_at(offset, size))
         for start, change in self._changes.items():
-            for at, value in enumerate(change, start):
-                if offset <= at < offset + size:
-                    data[at - offset] = value
+            begin, end = max(start, offset), min(start + len(change), offset + size)
+            if begin < end:
+                data[begin - offset : end - offset] = change[begin - start : end - start]
         return bytes(data)
 
 
