@@ -1,6 +1,8 @@
 """Files in XFS, from images that mkfs.xfs made, and from one that Linux wrote."""
 
 import os
+import re
+import struct
 from pathlib import Path
 
 import pytest
@@ -335,3 +337,60 @@ def test_what_is_immutable_is_told(files: dict[str, bytes | str], tmp_path: Path
         reader = xfs.XfsReader(source)
         assert entry(reader, "etc/conf7").immutable is True
         assert entry(reader, "etc/conf8").immutable is False
+
+
+def tree_block(level: int, entries: list[bytes], pointers: list[int], rightsib: int = (1 << 64) - 1) -> bytes:
+    """A block of 512 bytes of a tree of extents in version 4: entries are records in a leaf, else keys."""
+    header = b"BMAP" + struct.pack(">HHQQ", level, len(entries), (1 << 64) - 1, rightsib)
+    body = b"".join(entries)
+    if level:
+        body = body.ljust(30 * 8, b"\0") + struct.pack(f">{len(pointers)}Q", *pointers)
+    return (header + body).ljust(512, b"\0")
+
+
+def test_a_tree_of_three_levels_is_read_in_version_4(tmp_path: Path) -> None:
+    """Linux of today does not mount version 4: the tree is built by the specification, and xfs_db reads it too."""
+    content = os.urandom(400 * KiB)
+    path = make(tmp_path, {"/data": content}, *LAYOUTS["version 4 with blocks of 512 bytes"])
+    ask = ("xfs_db", "-r", "-c", "path /data", "-c")
+    found = re.search(r"offset 0 startblock (\d+) \(0/\1\) count 800 flag 0", run(*ask, "bmap", path))
+    assert found  # all of the 800 blocks, in the first allocation group
+    first = int(found[1])
+    stack = re.search(r"byte offset (\d+), length 256", run(*ask, "stack", path))
+    assert stack
+    # The tree takes the place of the first 43 blocks; the others are every second block of the file, last first.
+    records = [((number * 2) << 73 | (first + 799 - number) << 21 | 1).to_bytes(16, "big") for number in range(757)]
+    blocks: list[bytes] = []
+
+    def add(block: bytes) -> int:
+        blocks.append(block)
+        return first + len(blocks) - 1
+
+    below = [
+        (at * 2, add(tree_block(0, records[at : at + 20], [], first + at // 20 + 1 if at < 740 else (1 << 64) - 1)))
+        for at in range(0, 757, 20)
+    ]
+    for level in (1, 2):
+        groups = [below[at : at + 25] for at in range(0, len(below), 25)]
+        below = [
+            (group[0][0], add(tree_block(level, [struct.pack(">Q", key) for key, _ in group], [to for _, to in group])))
+            for group in groups
+        ]
+    (top,) = below
+    root = struct.pack(">HH", 3, 1) + struct.pack(">Q", 0).ljust(9 * 8, b"\0") + struct.pack(">Q", top[1])
+    with path.open("r+b") as image:
+        image.seek(first * 512)
+        image.write(b"".join(blocks))
+        for offset, value in (
+            (5, b"\3"),
+            (56, struct.pack(">Q", 757 * 1024)),
+            (76, struct.pack(">I", 757)),
+            (100, root),
+        ):
+            image.seek(int(stack[1]) + offset)
+            image.write(value)
+    assert len(blocks) <= 43
+    assert f"offset 1512 startblock {first + 43} (0/{first + 43}) count 1 flag 0" in run(*ask, "bmap", path)
+    pieces = [content[(799 - number) * 512 :][:512] + bytes(512) for number in range(757)]
+    with unlimited(path) as source:
+        assert whole(xfs.XfsReader(Buffered(source)), "data") == b"".join(pieces)
