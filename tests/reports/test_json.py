@@ -52,6 +52,10 @@ def test_what_a_terminal_acts_on_is_escaped() -> None:
     assert told == ('"\\u001b[31m\\n\\u007f\\u009b\\u202e\\u2028\\u200b\\ufeff\\udb40\\udc41\\u00ad\\ue000"\n')
 
 
+def test_half_of_a_pair_of_utf_16_is_told_as_json_can() -> None:
+    assert json.loads(encode({"a\ud800": [b"x\xff".decode("utf-8", "surrogateescape")]})) == {"a\\ud800": ["x\\udcff"]}
+
+
 @given(st.recursive(st.text() | st.integers(-(2**63), 2**64 - 1) | st.none() | st.booleans(), st.lists, max_leaves=8))
 @settings(max_examples=200, deadline=None)
 def test_it_is_read_back_as_it_was(value: object) -> None:
