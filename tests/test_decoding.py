@@ -14,6 +14,7 @@ from preflight.reports.json import REPORT
 from preflight.verdicts import Declared
 from tests import builders
 from tests.documents import read_back
+from tests.reports.showing import inspected
 
 
 def test_a_guest_comes_back_with_all_its_facts() -> None:
@@ -45,7 +46,7 @@ def test_what_is_no_inspection_is_refused_by_its_place(text: str, told: str) -> 
 
 
 def test_a_wrong_fact_is_named_by_its_path() -> None:
-    document = json.loads(REPORT.images([builders.image(guest=builders.linux())]))
+    document = json.loads(inspected(REPORT, [builders.image(guest=builders.linux())]))
     document["images"][0]["guest"]["security"]["hibernated"] = "perhaps"
     with pytest.raises(InvalidDocument, match=r"images\[0\]\.guest\.security\.hibernated: Expected `bool`"):
         decoding.images(json.dumps(document))
@@ -53,7 +54,7 @@ def test_a_wrong_fact_is_named_by_its_path() -> None:
 
 def test_what_a_later_version_adds_is_passed_over() -> None:
     image = builders.image(guest=builders.linux())
-    document = json.loads(REPORT.images([image]))
+    document = json.loads(inspected(REPORT, [image]))
     document["images"][0]["colour"] = "blue"
     assert decoding.images(json.dumps(document)) == (image,)
 
@@ -67,7 +68,7 @@ JSON = st.recursive(
 @given(st.sampled_from(Image.__struct_fields__), JSON)
 @settings(max_examples=200, deadline=None)
 def test_any_value_in_any_field_is_read_or_refused(field: str, value: object) -> None:
-    document = json.loads(REPORT.images([builders.image(guest=builders.linux())]))
+    document = json.loads(inspected(REPORT, [builders.image(guest=builders.linux())]))
     document["images"][0][field] = value
     try:
         (read,) = decoding.images(json.dumps(document))

@@ -31,7 +31,7 @@ OPINION = {
     "rules": {"facts", "guest_facts", "verdicts", "units", "rules"},
     "profiles": {"errors", "verdicts", "rules", "profiles"},
     "checking": {"errors", "facts", "guest_facts", "verdicts", "rules"},
-    "reports": {"facts", "guest_facts", "verdicts", "units", "reports"},
+    "reports": {"facts", "guest_facts", "verdicts", "units", "plugins", "rules", "reports"},
     "decoding": {"errors", "facts", "guest_facts", "verdicts"},
     "schemas": {"facts", "verdicts", "decoding"},
     "declaring": {"facts", "verdicts"},

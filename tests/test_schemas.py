@@ -9,10 +9,11 @@ from preflight import schemas
 from preflight.reports.json import REPORT
 from tests import builders
 from tests.documents import validator
+from tests.reports.showing import inspected
 
 
 def inspection() -> dict[str, object]:
-    document: dict[str, object] = json.loads(REPORT.images([builders.image(guest=builders.linux())]))
+    document: dict[str, object] = json.loads(inspected(REPORT, [builders.image(guest=builders.linux())]))
     return document
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from preflight.facts import FileSystem, Image, Problem, Unknown
-from preflight.reports import ReportFormat, escape
+from preflight.reports import ReportFormat, _summaries, escape
 from preflight.reports._drawing import draw
 from preflight.reports._guest import guest_lines
 from preflight.units import human_size
@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # `inspect` has no need of verdicts, and the start-up counts
     from preflight.guest_facts import Guest
     from preflight.verdicts import Finding, Report
 
-MAX_RULES_NAMED = 3  # of those with the same reason; JSON has them all
 PLAIN_WIDTH = 100
 MAX_SHOWN = 100  # rows or problems of one image; more than that nobody reads, and JSON has them all
 
@@ -196,32 +195,15 @@ def _finding(finding: Finding) -> Iterator[Line]:
     told = f"  ({', '.join(names)})" if names else ""
     yield [Piece(f"  {finding.severity} ", style), Piece(finding.rule, "bold"), Piece(told, "dim")]
     yield [Piece(f"    {escape(finding.subject)}: {escape(finding.message)}")]
-    action, run, command = finding.remedy.partition("run: ")
-    yield [Piece("    remedy: ", "dim"), Piece(escape(f"{action}run:" if run else action))]
-    if run:  # on a line of its own, to be copied
+    action, command = _summaries.split_remedy(finding.remedy)
+    yield [Piece("    remedy: ", "dim"), Piece(escape(action))]
+    if command:  # on a line of its own, to be copied
         yield [Piece(f"      {escape(command)}")]
 
 
-def _counts(report: Report) -> str:
-    counts = [
-        f"{count} {severity}{'s' if count > 1 and severity != 'info' else ''}"
-        for severity in _SEVERITY_STYLES
-        if (count := sum(finding.severity == severity for finding in report.findings))
-    ]
-    if report.undetermined:
-        counts.append(f"{len(report.undetermined)} undetermined")
-    return ", ".join(counts)
-
-
 def _undetermined(report: Report) -> Iterator[Line]:
-    """The rules that could not be judged, by reason: what could not be read at all is in the way of many."""
-    by_reason: dict[str, list[str]] = {}
-    for undetermined in report.undetermined:
-        by_reason.setdefault(undetermined.reason, []).append(undetermined.rule)
-    for reason, rules in by_reason.items():
-        told = ", ".join(rules[:MAX_RULES_NAMED])
-        more = f" and {len(rules) - MAX_RULES_NAMED} more rules" if len(rules) > MAX_RULES_NAMED else ""
-        yield [Piece("  undetermined ", "magenta"), Piece(f"{told}{more}: {escape(reason)}")]
+    for rules, reason in _summaries.undetermined(report):
+        yield [Piece("  undetermined ", "magenta"), Piece(f"{rules}: {escape(reason)}")]
 
 
 def _left_out(report: Report) -> Iterator[Line]:
@@ -239,9 +221,9 @@ def _verdict(report: Report) -> Line:
     ready = report.verdict == "ready"
     size = report.request.disk_image_size
     asks = f", DiskImageSize {size} GiB" if ready and size is not None else ""
-    counts = _counts(report)
+    counts = _summaries.counts(report)
     return [
-        Piece("  READY" if ready else "  NOT READY", "bold green" if ready else "bold red"),
+        Piece(f"  {_summaries.verdict(report)}", "bold green" if ready else "bold red"),
         Piece(f" for {report.profile} as a {report.role} disk{asks}"),
         Piece(f": {counts}" if counts else ""),
     ]
@@ -279,7 +261,7 @@ def _summary(reports: Sequence[Report]) -> Iterator[Line]:
     failed = [report for report in reports if report.verdict == "not-ready"]
     yield [Piece(f"{len(reports)} judged: {len(reports) - len(failed)} ready, {len(failed)} not ready", "bold")]
     for report in failed:
-        told = f" for {report.profile}: {_counts(report)}"
+        told = f" for {report.profile}: {_summaries.counts(report)}"
         yield [Piece("  NOT READY ", "bold red"), Piece(escape(report.image.path)), Piece(told)]
 
 

@@ -23,6 +23,7 @@ from preflight.guest_facts import (
 from preflight.reports._guest import guest_lines
 from preflight.reports.text import REPORT
 from tests import builders
+from tests.reports.showing import inspected
 
 UNREAD = Unknown("the reader crashed")
 
@@ -114,7 +115,7 @@ def test_many_interfaces_are_cut() -> None:
 @settings(max_examples=50, deadline=None)
 def test_no_text_of_a_guest_reaches_a_person_raw(text: str) -> None:
     guest = linux(name=text, version=text, architecture=text, root_subvolume=text, fstab=Unknown(text))
-    told = REPORT.images([builders.image(guest=guest)])
-    plain = REPORT.images([builders.image(guest=linux())])
+    told = inspected(REPORT, [builders.image(guest=guest)])
+    plain = inspected(REPORT, [builders.image(guest=linux())])
     assert told.count("\n") <= plain.count("\n") + 1
     assert all(line.isprintable() for line in told.split("\n"))

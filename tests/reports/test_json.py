@@ -11,6 +11,7 @@ from preflight.facts import Image
 from preflight.reports.json import REPORT, encode
 from preflight.verdicts import Declared, Report
 from tests import builders
+from tests.reports.showing import inspected
 
 
 def report(image: Image) -> Report:
@@ -19,7 +20,7 @@ def report(image: Image) -> Report:
 
 def test_images_are_listed_under_their_schema() -> None:
     first, second = builders.image(guest=None), builders.raw(guest=None)
-    text = REPORT.images([first, second])
+    text = inspected(REPORT, [first, second])
     told = json.loads(text)
     assert list(told) == ["schema", "images"]
     assert told["schema"] == "preflight/inspection/1"
@@ -36,7 +37,7 @@ def test_reports_are_listed_under_their_schema() -> None:
 
 
 def test_no_results_are_a_list_of_none() -> None:
-    assert json.loads(REPORT.images([])) == {"schema": "preflight/inspection/1", "images": []}
+    assert json.loads(inspected(REPORT, [])) == {"schema": "preflight/inspection/1", "images": []}
 
 
 def test_it_is_indented_and_ends_in_a_newline() -> None:

@@ -14,12 +14,13 @@ from preflight.reports.text import MAX_SHOWN, REPORT, images, plain, report_line
 from preflight.units import GiB, KiB, MiB
 from preflight.verdicts import Declared, Finding, Report, Undetermined
 from tests import builders
+from tests.reports.showing import inspected
 
 UNKNOWN = Unknown("files inside file systems are not read")
 
 
 def shown(image: Image) -> list[str]:
-    return REPORT.images([image]).splitlines()
+    return inspected(REPORT, [image]).splitlines()
 
 
 def report(image: Image, **changes: Any) -> Report:
@@ -216,7 +217,7 @@ def test_one_judgement_needs_no_summary() -> None:
 
 
 def test_nothing_is_an_empty_text() -> None:
-    assert REPORT.images([]) == ""
+    assert inspected(REPORT, []) == ""
     assert REPORT.reports([]) == ""
 
 
@@ -253,5 +254,5 @@ def test_no_text_of_an_image_reaches_a_person_raw(text: str, width: int) -> None
     safe = msgspec.structs.replace(judged, image=builders.image())
     for told in (plain(images([image], width)), REPORT.reports([judged]), REPORT.reports([judged, safe])):
         assert not UNSAFE.search(told)
-    quiet = REPORT.images([msgspec.structs.replace(image, path="x", volumes=())]).count("\n")
-    assert quiet == REPORT.images([msgspec.structs.replace(image, volumes=())]).count("\n")
+    quiet = inspected(REPORT, [msgspec.structs.replace(image, path="x", volumes=())]).count("\n")
+    assert quiet == inspected(REPORT, [msgspec.structs.replace(image, volumes=())]).count("\n")
