@@ -8,6 +8,8 @@ import click
 
 import preflight
 from preflight.cli._output import Output
+from preflight.cli._reporting import FormatName, ReportOutput
+from preflight.reports import Kind
 
 
 def stacked(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -42,19 +44,53 @@ any_path = click.Path(readable=False)
 
 images = click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=any_path)
 
+_telling = stacked(
+    click.option("-q", "--quiet", is_flag=True, help="No progress and no hints on stderr."),
+    click.option("--no-color", is_flag=True, help="No colours, as with the environment variable NO_COLOR."),
+    click.version_option(preflight.__version__, prog_name="preflight"),
+)
+
 output = gathered(
     stacked(
         click.option(
             "-o", "--output", "path", metavar="FILE", type=any_path, help="Write the result to FILE; - is stdout."
         ),
-        click.option("-q", "--quiet", is_flag=True, help="No progress and no hints on stderr."),
-        click.option("--no-color", is_flag=True, help="No colours, as with the environment variable NO_COLOR."),
-        click.version_option(preflight.__version__, prog_name="preflight"),
+        _telling,
     ),
     ("path", "quiet", "no_color"),
     "out",
     Output,
 )
+
+
+def reporting(kind: Kind) -> Callable[[Any], Any]:
+    """The options of a command that reports on images; what it has of this `kind` goes to `out.write_results`."""
+    return gathered(
+        stacked(
+            click.option(
+                "--format",
+                "format_name",
+                type=FormatName(kind),
+                default="text",
+                show_default=True,
+                help="What an --output without a format, and stdout, is written in.",
+            ),
+            click.option(
+                "-o",
+                "--output",
+                "outputs",
+                metavar="[FORMAT=]FILE",
+                type=any_path,
+                multiple=True,
+                help="Write the result to FILE; - is stdout (repeatable, each to its own place).",
+            ),
+            _telling,
+        ),
+        ("format_name", "outputs", "quiet", "no_color"),
+        "out",
+        functools.partial(ReportOutput, kind),
+    )
+
 
 report_format = click.option(
     "--format", "format_name", type=click.Choice(["text", "json"]), default="text", show_default=True

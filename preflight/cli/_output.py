@@ -1,15 +1,16 @@
 """Where results go: stdout, a terminal in colour, or a file that is replaced as a whole; and what is said on stderr."""
 
 import contextlib
+import itertools
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
-from preflight.reports import ReportFormat, escape
+from preflight.reports import escape
 
 _CLEAR_LINE = "\r\x1b[K"
 _MAX_NAME = 60  # characters of a path in the line of progress, so that it stays one line
@@ -30,34 +31,21 @@ class Output:
         self.no_color = no_color
         self._progress_shown = False
 
+    @property
+    def paths(self) -> list[str]:
+        """The files that are written."""
+        return [] if self.path is None else [self.path]
+
     def refuse_images(self, images: Sequence[str]) -> None:
         """End with a usage error where the output would replace one of the images."""
-        for image in images:
+        for path, image in itertools.product(self.paths, images):
             with contextlib.suppress(OSError, ValueError):
-                if self.path is not None and os.path.samefile(self.path, image):
-                    raise click.UsageError(f"--output is one of the images: {escape(self.path)}")
+                if os.path.samefile(path, image):
+                    raise click.UsageError(f"--output is one of the images: {escape(path)}")
 
     def write(self, text: str) -> None:
         """Write the whole result, at once."""
-        data = text.encode("utf-8", "backslashreplace")
-        if self.path is None:
-            with _writing_stdout():
-                sys.stdout.buffer.write(data)
-                sys.stdout.buffer.flush()
-        else:
-            _replace(self.path, data)
-
-    def write_report(self, format_name: str, kind: str, results: Sequence[Any]) -> None:
-        """Write images (`kind` "images") or reports ("reports") in a format, in colour where a terminal takes it."""
-        if format_name == "text" and self.path is None and _is_terminal(sys.stdout):
-            from preflight.cli import _terminal  # rich costs 100 ms, and a pipe does not need it
-            from preflight.reports import text
-
-            with _writing_stdout():
-                _terminal.show(getattr(text, kind), results, color=not (self.no_color or os.environ.get("NO_COLOR")))
-        else:
-            render: Callable[[Sequence[Any]], str] = getattr(_report_format(format_name), kind)
-            self.write(render(results))
+        write_to(self.path, text)
 
     def hint(self, message: str) -> None:
         """Say something on stderr, unless the person wants quiet."""
@@ -71,7 +59,7 @@ class Output:
 
     def progress(self, paths: Sequence[str]) -> Iterator[str]:
         """The paths one by one, telling a person at a terminal which is at hand."""
-        wanted = len(paths) > 1 and not self.quiet and _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+        wanted = len(paths) > 1 and not self.quiet and is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
         try:
             for number, path in enumerate(paths, start=1):
                 if wanted:
@@ -87,15 +75,20 @@ class Output:
             self._progress_shown = False
 
 
-def _is_terminal(stream: Any) -> bool:
+def is_terminal(stream: Any) -> bool:
+    """Whether a person reads what is written to `stream`."""
     return bool(stream.isatty())
 
 
-def _report_format(name: str) -> ReportFormat:
-    import importlib
-
-    report: ReportFormat = importlib.import_module(f"preflight.reports.{name}").REPORT
-    return report
+def write_to(path: str | None, text: str) -> None:
+    """Write `text` to stdout, or to the file at `path`, which is replaced as a whole."""
+    data = text.encode("utf-8", "backslashreplace")
+    if path is None:
+        with writing_stdout():
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+    else:
+        _replace(path, data)
 
 
 def replace_closed_streams() -> None:
@@ -122,7 +115,8 @@ def discard_stdout() -> None:
 
 
 @contextlib.contextmanager
-def _writing_stdout() -> Iterator[None]:
+def writing_stdout() -> Iterator[None]:
+    """Where the block writes to stdout: who reads it may leave, and where it cannot be written the command ends."""
     try:
         yield
     except BrokenPipeError:  # the reader has seen enough; what was judged stays the exit code

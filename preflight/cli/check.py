@@ -8,7 +8,7 @@ from preflight import profiles
 from preflight.cli import _configuring, _declaring, _options
 from preflight.cli._configuring import Settings
 from preflight.cli._judging import Asked, Judgement
-from preflight.cli._output import Output
+from preflight.cli._reporting import ReportOutput
 
 
 @click.command("check", short_help="Judge whether an image will import.")
@@ -21,11 +21,10 @@ from preflight.cli._output import Output
 @_options.judgement
 @_options.lfs_pointers("fail")
 @_configuring.settings_and_baseline
-@_options.report_format
 @_options.no_guest
 @_options.second_opinion
 @click.option("--from-json", is_flag=True, help="IMAGE is what `inspect --format json` wrote; - is stdin.")
-@_options.output
+@_options.reporting("reports")
 def command(
     images: tuple[str, ...],
     profile_names: tuple[str, ...],
@@ -37,11 +36,10 @@ def command(
     ignore: tuple[str, ...],
     lfs_pointers: Literal["skip", "fail"],
     settings: Settings,
-    format_name: str,
     no_guest: bool,
     second_opinion: bool,
     from_json: bool,
-    out: Output,
+    out: ReportOutput,
 ) -> int:
     """Judge whether IMAGE will import: facts, findings with their remedies, and a verdict."""
     out.refuse_images(images)
@@ -59,5 +57,5 @@ def command(
         from_json=from_json,
     )
     judgement = Judgement(images, asked, settings, out)
-    out.write_report(format_name, "reports", judgement.reports)
+    out.write_results(judgement.reports)
     return judgement.finish()

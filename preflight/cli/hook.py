@@ -9,7 +9,7 @@ import click
 from preflight import candidates
 from preflight.cli import _configuring, _options
 from preflight.cli._configuring import Settings
-from preflight.cli._output import Output
+from preflight.cli._reporting import ReportOutput
 
 DEFAULT_PROFILE = "aliyun-2018"  # as the help says; loading the profiles to ask them is for those who have images
 
@@ -35,9 +35,8 @@ def _is_file(word: str) -> bool:
 @_options.judgement
 @_options.lfs_pointers("skip")
 @_configuring.unread_settings_and_baseline
-@_options.report_format
 @_options.no_guest
-@_options.output
+@_options.reporting("reports")
 def command(
     files: tuple[str, ...],
     profile_names: tuple[str, ...],
@@ -45,9 +44,8 @@ def command(
     ignore: tuple[str, ...],
     lfs_pointers: Literal["skip", "fail"],
     settings: Callable[[], Settings],
-    format_name: str,
     no_guest: bool,
-    out: Output,
+    out: ReportOutput,
 ) -> int:
     """Judge those FILEs that are disk images, by name or by content, and report those that are not ready.
 
@@ -65,6 +63,5 @@ def command(
     )
     judgement = Judgement(images, asked, settings(), out)
     refused = [report for report in judgement.reports if report.verdict == "not-ready"]
-    if refused or format_name != "text":
-        out.write_report(format_name, "reports", refused if format_name == "text" else judgement.reports)
+    out.write_results(judgement.reports, as_text=refused)
     return judgement.finish()

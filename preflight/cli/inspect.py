@@ -4,25 +4,23 @@ import click
 
 from preflight.cli import _options
 from preflight.cli._inspecting import inspected, tell_unread
-from preflight.cli._output import Output
+from preflight.cli._reporting import ReportOutput
 
 
 @click.command("inspect", short_help="Tell what is in an image.")
 @_options.images
-@_options.report_format
 @_options.no_guest
 @_options.second_opinion
-@_options.output
+@_options.reporting("images")
 def command(
     images: tuple[str, ...],
-    format_name: str,
     no_guest: bool,
     second_opinion: bool,
-    out: Output,
+    out: ReportOutput,
 ) -> int:
     """Tell what is in IMAGE: format, size, layout, file systems. No opinion."""
     out.refuse_images(images)
     found = inspected(images, out, no_guest=no_guest, second_opinion=second_opinion)
-    out.write_report(format_name, "images", [image for image in found if image is not None])
+    out.write_results([image for image in found if image is not None])
     tell_unread(found, out)
     return 3 if None in found else 0

@@ -211,7 +211,7 @@ def _left_out(report: Report) -> Iterator[Line]:
     for entry in report.ignored:
         if entry.findings:
             reason = "on the command line" if entry.reason is None else escape(entry.reason)
-            yield [Piece("  ignored ", "dim"), Piece(f"{entry.rule}: {reason}")]
+            yield [Piece("  ignored ", "dim"), Piece(f"{escape(entry.rule)}: {reason}")]
     if report.in_baseline:
         known = f"{report.in_baseline} known finding{'s' if report.in_baseline > 1 else ''} left out"
         yield [Piece("  baseline ", "dim"), Piece(known)]

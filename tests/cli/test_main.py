@@ -56,7 +56,8 @@ def test_help_lists_the_commands_and_the_exit_codes(preflight: Command, option: 
 def test_every_command_has_help_and_the_common_options(preflight: Command, command: str) -> None:
     told = preflight(command, "--help")
     assert told.code == 0
-    for option in ("-o, --output FILE", "-q, --quiet", "--no-color", "--version", "-h, --help"):
+    output = "[FORMAT=]FILE" if command in ("inspect", "check", "hook") else "FILE"
+    for option in (f"-o, --output {output}", "-q, --quiet", "--no-color", "--version", "-h, --help"):
         assert option in told.out
     if command not in ("payload", "baseline", "schema"):
         assert "--format [" in told.out
