@@ -41,7 +41,7 @@ def image_lines(image: Image, width: int) -> Iterator[Line]:
     """An image's facts, and what is wrong with it."""
     yield from _facts(image, width)
     if image.extension_matches is False:
-        yield [Piece(f"  the name has the ending of another format than {image.format}", "yellow")]
+        yield [Piece(f"  the name has the ending of another format than {escape(image.format)}", "yellow")]
     if image.problems:
         yield [Piece("  problems", "bold")]
         shown, rest = _first(image.problems)
@@ -66,7 +66,7 @@ def _judgement(report: Report) -> Iterator[Line]:
     yield _verdict(report)
     if report.also_ready_for and report.verdict == "not-ready":
         names = " or ".join(f"--profile {name}" for name in report.also_ready_for)
-        yield [Piece(f"  it is ready by other rules: {names}", "cyan")]
+        yield [Piece(f"  it is ready by other rules: {escape(names)}", "cyan")]
 
 
 def _first(entries: Sequence[_Shown]) -> tuple[Sequence[_Shown], list[Line]]:
@@ -89,11 +89,11 @@ def _heading(image: Image) -> Iterator[Line]:
         sizes.insert(0, f"disk {_exact(image.virtual_size)}")
     if image.allocated_size is not None and image.allocated_size < image.file_size:
         sizes.append(f"{human_size(image.allocated_size)} allocated")
-    yield [Piece(escape(image.path), "bold"), Piece(f": {name}, {', '.join(sizes)}")]
+    yield [Piece(escape(image.path), "bold"), Piece(f": {escape(name)}, {', '.join(sizes)}")]
     alternatives = image.virtual_size_alternatives
     if len(set(alternatives.values())) > 1:
         told = ", ".join(f"{name} {size} bytes" for name, size in alternatives.items())
-        yield [Piece(f"  the file states several sizes: {told}", "yellow")]
+        yield [Piece(f"  the file states several sizes: {escape(told)}", "yellow")]
     for field in ("backing_file", "data_file", "content"):
         if value := image.format_details.get(field):
             yield [Piece(f"  {field.replace('_', ' ')}: {escape(str(value))}")]
@@ -109,7 +109,7 @@ def _disk(image: Image, width: int) -> Iterator[Line]:
     table = image.partition_table
     if table is not None and table.type != "none":
         identity = f", disk {table.disk_id}" if table.disk_id else ""
-        yield [Piece(f"  {table.type} partition table, {table.sector_size}-byte sectors{identity}")]
+        yield [Piece(f"  {table.type} partition table, {table.sector_size}-byte sectors{escape(identity)}")]
         if cells := draw(image, width - 2):
             line = [Piece("  |", "dim")]
             for cell in cells:
@@ -193,7 +193,7 @@ def _finding(finding: Finding) -> Iterator[Line]:
     style = _SEVERITY_STYLES[finding.severity]
     names = [name for name in (finding.api_error, finding.detection_item) if name]
     told = f"  ({', '.join(names)})" if names else ""
-    yield [Piece(f"  {finding.severity} ", style), Piece(finding.rule, "bold"), Piece(told, "dim")]
+    yield [Piece(f"  {finding.severity} ", style), Piece(escape(finding.rule), "bold"), Piece(escape(told), "dim")]
     yield [Piece(f"    {escape(finding.subject)}: {escape(finding.message)}")]
     action, command = _summaries.split_remedy(finding.remedy)
     yield [Piece("    remedy: ", "dim"), Piece(escape(action))]
@@ -203,7 +203,7 @@ def _finding(finding: Finding) -> Iterator[Line]:
 
 def _undetermined(report: Report) -> Iterator[Line]:
     for rules, reason in _summaries.undetermined(report):
-        yield [Piece("  undetermined ", "magenta"), Piece(f"{rules}: {escape(reason)}")]
+        yield [Piece("  undetermined ", "magenta"), Piece(f"{escape(rules)}: {escape(reason)}")]
 
 
 def _left_out(report: Report) -> Iterator[Line]:
@@ -224,7 +224,7 @@ def _verdict(report: Report) -> Line:
     counts = _summaries.counts(report)
     return [
         Piece(f"  {_summaries.verdict(report)}", "bold green" if ready else "bold red"),
-        Piece(f" for {report.profile} as a {report.role} disk{asks}"),
+        Piece(f" for {escape(report.profile)} as a {report.role} disk{asks}"),
         Piece(f": {counts}" if counts else ""),
     ]
 
@@ -261,7 +261,7 @@ def _summary(reports: Sequence[Report]) -> Iterator[Line]:
     failed = [report for report in reports if report.verdict == "not-ready"]
     yield [Piece(f"{len(reports)} judged: {len(reports) - len(failed)} ready, {len(failed)} not ready", "bold")]
     for report in failed:
-        told = f" for {report.profile}: {_summaries.counts(report)}"
+        told = f" for {escape(report.profile)}: {_summaries.counts(report)}"
         yield [Piece("  NOT READY ", "bold red"), Piece(escape(report.image.path)), Piece(told)]
 
 

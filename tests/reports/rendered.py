@@ -56,7 +56,7 @@ def github_cells(text: str) -> list[str]:
     shown = cmarkgfm.github_flavored_markdown_to_html(text, options=Options.CMARK_OPT_UNSAFE)
     tables = {"table", "thead", "tbody", "tr", "th", "td"}
     assert set(re.findall(r"<(\w+)", shown)) <= {"h1", "h2", "p", "ul", "li", "code", "strong", *tables}, shown
-    cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", shown, re.DOTALL)
+    cells = re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", shown, re.DOTALL)
     return [html.unescape(re.sub("</?(code|strong)>", "", cell)) for cell in cells]
 
 

@@ -35,6 +35,10 @@ HOSTILE = (
     " leading and trailing ",
     "tab\tand\rreturn",
     "\uffff\ufeff\u2066x",
+    "::error::x",
+    "##[error]x ##vso[y]",
+    "]]><script>&#0;",
+    "|`${{ x }}`|",
     "",
 )
 
