@@ -117,3 +117,9 @@ def test_an_image_that_cannot_be_read_is_code_3(
 
 def test_the_default_profile_is_named_as_it_is() -> None:
     assert DEFAULT_PROFILE == profiles.DEFAULT
+
+
+def test_several_outputs_have_what_each_is_for(preflight: Command, project: Path) -> None:
+    told = preflight("hook", "-o", "-", "-o", "json=all.json", "system.qcow2", "foreign.vmdk", "README.md")
+    assert "foreign.vmdk" in told.out and "system.qcow2" not in told.out
+    assert len(json.loads((project / "all.json").read_text())["reports"]) == 2
