@@ -274,6 +274,7 @@ class _Walk:
                 uuid=superblock.uuid,
                 label=superblock.label,
                 size=superblock.size,
+                features=superblock.features,
             )
         )
 

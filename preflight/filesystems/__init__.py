@@ -22,6 +22,8 @@ class Superblock(msgspec.Struct, frozen=True):
     """As `blkid -p` prints it."""
     size: int | None = None
     """Bytes that the file system covers; None where the superblock does not say."""
+    features: tuple[str, ...] = ()
+    """Its feature bits by the names of its own tools; empty where they are not read."""
     problems: tuple[Problem, ...] = ()
     """Offsets count from the start of the partition; the caller moves them."""
 

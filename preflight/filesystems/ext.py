@@ -2,7 +2,8 @@
 
 Specification: Linux kernel documentation, ext4 Data Structures and Algorithms, section Super Block,
 https://docs.kernel.org/filesystems/ext4/super.html
-Which of the names applies: libblkid/src/superblocks/ext.c of util-linux.
+Which of the names applies: libblkid/src/superblocks/ext.c of util-linux. What features are called: lib/e2p/feature.c of
+e2fsprogs.
 """
 
 from typing import Any
@@ -75,6 +76,24 @@ EXT3_RO_COMPAT = (
 )  # ext2 knows the same ones
 
 
+# By bit, the names that dumpe2fs prints for the three words of features.
+COMPAT_NAMES = {
+    **{0: "dir_prealloc", 1: "imagic_inodes", 2: "has_journal", 3: "ext_attr", 4: "resize_inode", 5: "dir_index"},
+    **{6: "lazy_bg", 8: "snapshot_bitmap", 9: "sparse_super2", 10: "fast_commit", 11: "stable_inodes"},
+    **{12: "orphan_file"},
+}
+INCOMPAT_NAMES = {
+    **{0: "compression", 1: "filetype", 2: "needs_recovery", 3: "journal_dev", 4: "meta_bg", 6: "extent", 7: "64bit"},
+    **{8: "mmp", 9: "flex_bg", 10: "ea_inode", 12: "dirdata", 13: "metadata_csum_seed", 14: "large_dir"},
+    **{15: "inline_data", 16: "encrypt", 17: "casefold"},
+}
+RO_COMPAT_NAMES = {
+    **{0: "sparse_super", 1: "large_file", 3: "huge_file", 4: "uninit_bg", 5: "dir_nlink", 6: "extra_isize"},
+    **{8: "quota", 9: "bigalloc", 10: "metadata_csum", 11: "replica", 12: "read-only", 13: "project"},
+    **{14: "shared_blocks", 15: "verity", 16: "orphan_present"},
+}
+
+
 def read(source: BlockSource) -> Superblock | None:
     """The superblock at byte 1024."""
     data = source.read_at(SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE)
@@ -96,6 +115,7 @@ def read(source: BlockSource) -> Superblock | None:
         uuid=uuid_text(superblock.s_uuid),
         label=label(superblock.s_volume_name),
         size=size,
+        features=_features(superblock),
         problems=tuple(problems),
     )
 
@@ -114,6 +134,18 @@ def _type(superblock: Any) -> str | None:
         return "ext3"
     # A journal to replay and no journal: neither name allows it.
     return None if incompat & ~EXT2_INCOMPAT else "ext2"
+
+
+def _features(superblock: Any) -> tuple[str, ...]:
+    """The names of all feature bits; those that nobody names are numbered, as dumpe2fs does it."""
+    words = (
+        (superblock.s_feature_compat, COMPAT_NAMES, "FEATURE_C"),
+        (superblock.s_feature_incompat, INCOMPAT_NAMES, "FEATURE_I"),
+        (superblock.s_feature_ro_compat, RO_COMPAT_NAMES, "FEATURE_R"),
+    )
+    return tuple(
+        names.get(bit, f"{prefix}{bit}") for word, names, prefix in words for bit in range(32) if word >> bit & 1
+    )
 
 
 def _size(superblock: Any) -> tuple[int | None, list[Problem]]:
