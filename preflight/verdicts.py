@@ -122,6 +122,10 @@ class Contents(Value, frozen=True, forbid_unknown_fields=True):
     needed_updates: dict[str, tuple[str, ...]]
     """By the name of the Windows, for x86_64."""
     custom_platform: CustomPlatform
+    avoided_features: tuple[str, ...] = ()
+    """Of the root file system, as `FileSystem.features` has them."""
+    conflicting_features: tuple[tuple[str, ...], ...] = ()
+    """Those that the root file system may not have together."""
     advised_system_disk_gib: int = 0
     """What the cloud advises as the least; 0 where it does not."""
 

@@ -162,6 +162,48 @@ def tolerated_root_filesystem(guest: Guest, case: Case) -> Iterator[Outcome]:
         )
 
 
+def _root_features(guest: Guest, case: Case) -> tuple[str, ...]:
+    return next((entry.features for entry in case.image.filesystems if entry.on == guest.root), ())
+
+
+@guest_rule("linux")
+def avoided_filesystem_feature(guest: Guest, case: Case) -> Iterator[Outcome]:
+    """The root file system has a feature that a document of the cloud asks to leave off.
+
+    What: for example 64bit of ext4, which mke2fs has set since 2016.
+    Why: the tools of old releases do not grow such a file system; those of today do.
+    Remedy: none is needed, if the guest's own tools made it.
+    Source: image compliance tool (2019), item filesystem: no feature 64bit. Newer documents do not repeat it.
+    """
+    for name in _root_features(guest, case):
+        if name in case.limits.contents.avoided_features:
+            yield Breach(
+                f"the root file system has the feature {name}",
+                guest.root,
+                "Leave it where the guest's own e2fsprogs made it; else make the file system without it, run: "
+                f"mke2fs -t ext4 -O ^{name}",
+            )
+
+
+@guest_rule("linux")
+def conflicting_filesystem_features(guest: Guest, case: Case) -> Iterator[Outcome]:
+    """The root file system has features that a document of the cloud does not want together.
+
+    What: for example project and quota of ext4.
+    Why: the file system is not grown when the instance starts.
+    Remedy: take one of them away.
+    Source: image compliance tool (2019), item filesystem: not both project and quota.
+    """
+    present = _root_features(guest, case)
+    for group in case.limits.contents.conflicting_features:
+        if set(group) <= set(present):
+            yield Breach(
+                f"the root file system has the features {' and '.join(group)}",
+                guest.root,
+                f"Take one away while it is not mounted, run: tune2fs -O ^{group[0]}",
+            )
+
+
 @guest_rule()
 def system_disk_below_advised_size(guest: Guest, case: Case) -> Iterator[Outcome]:
     """The system disk is smaller than the cloud advises.
