@@ -309,3 +309,6 @@ class Guest(Value, frozen=True):
     """Null for other systems."""
     read_from: tuple[str, ...]
     """Where distribution, version and architecture were read."""
+    custom_image_directory: bool | Unknown = Unknown("it was not looked for")
+    """Whether the partition that begins first has the directory aliyun_custom_image at its top, into which Alibaba
+    Cloud writes the settings of an instance of a guest that sets itself up."""

@@ -242,6 +242,17 @@ class GuestFiles:
             entry.on for entry in self.disk.filesystems if entry.type == "vfat" and types.get(entry.on) in ESP_TYPES
         )
 
+    def has_on_first_partition(self, directory: str) -> bool:
+        """Whether the file system on the partition that begins first has this directory; subvolumes are not entered.
+
+        Raises `ContentsError` where it is of a kind that is not read.
+        """
+        first = min(self.disk.partitions, key=lambda partition: partition.start, default=None)
+        on = f"partition {first.number}" if first else None
+        if not any(entry.on == on for entry in self.disk.filesystems):
+            return False
+        return Tree(self.reader(str(on))).is_directory(directory)
+
     @cached_property
     def esps(self) -> tuple[Tree, ...]:
         """The EFI system partitions' own trees."""

@@ -45,6 +45,7 @@ MAX_BYTES_READ = 1 * GiB
 T = TypeVar("T")
 
 NOT_LINUX = Unknown("not a Linux system")
+CUSTOM_IMAGE = "/aliyun_custom_image"  # Customize Linux images (2021), AlibabaCloudDocs/ecs
 SYSLINUX_XFS_OFFSET = 2048  # where syslinux has its sector on XFS, whose first ones are the superblock's
 
 
@@ -70,6 +71,7 @@ def read_guest(disk: Disk, limits: Limits | None = None) -> Guest | Unknown | No
             "network": Task(reader.network, Network),
             "security": Task(reader.security, Security),
             "windows": Task(reader.windows, Windows | None),
+            "custom_image_directory": Task(lambda: reader.files.has_on_first_partition(CUSTOM_IMAGE), bool),
             "cost": Task(reader.cost, tuple[int, int]),
         },
         limits,
@@ -126,6 +128,7 @@ def _guest(root: Root, facts: dict[str, Any]) -> Guest:
         security=facts["security"],
         windows=facts["windows"],
         read_from=read_from,
+        custom_image_directory=facts["custom_image_directory"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from preflight.facts import Unknown
 from preflight.guest_facts import Guest, Security
 from preflight.rules._guests import Case, guest_rule
 from preflight.units import GiB, human_size
@@ -244,8 +245,8 @@ def absolute_library_links(links: tuple[str, ...], case: Case) -> Iterator[Outco
 def customized_linux_unprepared(guest: Guest, case: Case) -> Iterator[Outcome]:
     """The declared platform asks for a guest that sets itself up, and this one cannot.
 
-    What: the first partition has another file system than those allowed, or the disk is too small; whether the
-    directory and the boot script are there is not looked at.
+    What: the first partition has another file system than those allowed, or not the directory for the instance's
+    settings, or the disk is too small; whether a boot script reads the settings is not looked at.
     Why: the service writes the instance's settings into that directory, and fails where it cannot.
     Remedy: prepare the image as the document says, or declare another platform.
     Source: Customize Linux images.
@@ -268,7 +269,14 @@ def customized_linux_unprepared(guest: Guest, case: Case) -> Iterator[Outcome]:
         if not set(kinds) & set(custom.filesystems):
             found = " and ".join(kinds) or "no file system"
             yield Breach(f"it holds {found}, allowed are {', '.join(custom.filesystems)}", on, remedy)
-    yield Unsettled(f"whether {custom.directory} and its boot script are there is not looked at")
+    prepared = guest.custom_image_directory
+    if prepared is False:
+        place = on if first is not None else "disk"
+        yield Breach(f"there is no directory {custom.directory} at its top", place, remedy)
+    elif isinstance(prepared, Unknown):
+        yield Unsettled(prepared.unknown)
+    else:
+        yield Unsettled(f"whether a script of the guest sets it up by {custom.directory}/os.conf is not looked at")
 
 
 @guest_rule(of="architecture")

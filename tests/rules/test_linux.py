@@ -165,10 +165,26 @@ def test_customized_linux_has_demands_of_its_own() -> None:
     declared = Declared(platform="Customized Linux")
     assert found(image(), declared) == {}
     assert unsettled("customized-linux-unprepared", image(), declared)
+    prepared = of_guest(custom_image_directory=True)
+    assert "os.conf" in unsettled("customized-linux-unprepared", prepared, declared)[0]
+    assert found(of_guest(custom_image_directory=False), declared) == {"customized-linux-unprepared": "error"}
+    assert found(of_guest(custom_image_directory=False)) == {}
     assert found(image(virtual_size=5 * GiB), declared) == {"customized-linux-unprepared": "error"}
     assert found(image(virtual_size=5 * GiB + 1), declared) == {}
     odd = disk(filesystems=(filesystem("partition 1", "xfs"), filesystem()))
     assert found(odd, declared) == {"customized-linux-unprepared": "error"}
+
+
+@pytest.mark.parametrize("name", ["aliyun", "aliyun-2018"])
+def test_features_of_the_root_that_keep_it_from_growing_are_told(name: str) -> None:
+    def made(*features: str, on: str = "partition 2") -> dict[str, str]:
+        places = (filesystem("partition 1", "vfat"), filesystem())
+        kinds = [msgspec.structs.replace(one, features=features if one.on == on else ()) for one in places]
+        return found(image(filesystems=tuple(kinds), guest=linux()), name=name)
+
+    assert made("has_journal", "extent", "64bit") == {"avoided-filesystem-feature": "info"}
+    assert made("quota", "project") == {"conflicting-filesystem-features": "warning"}
+    assert made("quota") == made("project") == made("64bit", "quota", "project", on="partition 1") == {}
 
 
 def test_a_guest_of_32_bits_is_a_note() -> None:
