@@ -44,12 +44,14 @@ def read(tree: Tree, ordered: Sequence[str]) -> Iterator[Interface]:
                 _merge(merged.setdefault(str(name), {}), _mapping(values))
                 read_from[str(name)] = path
     for name, values in merged.items():
+        # The key is no name where `match` stands below it: all-en matches en*, as in Debian's cloud images.
+        match = _mapping(values.get("match"))
         yield interface(
-            name,
+            _word(values.get("set-name")) or _word(match.get("name")) or name,
             str(values.get("dhcp4")).lower() in TRUE,
             map(_address, _list(values.get("addresses"))),
             read_from[name],
-            mac=_word(_mapping(values.get("match")).get("macaddress")) or _word(values.get("macaddress")),
+            mac=_word(match.get("macaddress")) or _word(values.get("macaddress")),
             starts=values.get("activation-mode") not in ("manual", "off"),
         )
 

@@ -260,6 +260,16 @@ network:
     assert found.interfaces == (dhcp("eth0", NETPLAN, "2001:db8::5/64", mac=MAC),)
 
 
+def test_netplan_interfaces_are_named_by_what_they_match() -> None:
+    text = """network:
+  ethernets:
+    all-en: {match: {name: "en*"}, dhcp4: true}
+    id0: {match: {name: "ens*"}, set-name: eth1, dhcp4: true}
+    eth0: {match: {driver: virtio_net}, dhcp4: true}
+"""
+    assert [one.name for one in read({NETPLAN: text}).interfaces] == ["en*", "eth1", "eth0"]
+
+
 def test_netplan_files_are_merged() -> None:
     files: Files = {
         "/lib": Link("usr/lib"),
