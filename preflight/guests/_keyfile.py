@@ -101,7 +101,9 @@ def read_networkd(tree: Tree) -> Iterator[Interface]:
         names = " ".join(match.get("name", [])).split()
         macs = " ".join(match.get("macaddress", []) + match.get("permanentmacaddress", [])).split()
         others = [value for key in ("type", "driver", "path") for value in match.get(key, [])]
-        matched = " ".join(names or macs or others)
+        # systemd.network(5): "When a network file does not contain valid settings in [Match] section, then the file
+        # will match all interfaces".
+        matched = " ".join(names or macs or others) if match or not sections else "*"
         if not matched or all(name.startswith(VIRTUAL) for name in names or [matched]):
             continue
         addresses = network.get("address", []) + sections.get("address", {}).get("address", [])

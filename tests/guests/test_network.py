@@ -354,6 +354,12 @@ def test_networkd_as_an_administrator_writes_it() -> None:
     )
 
 
+def test_a_file_of_networkd_that_matches_nothing_in_particular_matches_all() -> None:
+    base = "/etc/systemd/network"
+    files: Files = {f"{base}/zz-default.network": "[Network]\nDHCP=yes\n", f"{base}/10-masked.network": ""}
+    assert read(files, "systemd-networkd").interfaces == (dhcp("*", f"{base}/zz-default.network"),)
+
+
 def test_netctl() -> None:
     files: Files = {
         "/etc/netctl/eth0-dhcp": "Description='DHCP'\nInterface=eth0\nConnection=ethernet\nIP=dhcp\n",
