@@ -4,6 +4,7 @@ All of it runs in a contained child (`preflight.containment`), one task for each
 read costs only itself. `preflight.guest_files` finds the root and opens what the tasks look at.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
@@ -168,8 +169,10 @@ class _Reader:
         )
 
     def boot_modes(self) -> tuple[str, ...]:
-        """From which firmware the disk starts."""
-        architecture = self.architecture().architecture
+        """From which firmware the disk starts, for which the root need not be read."""
+        architecture: str | Unknown | None = None
+        with contextlib.suppress(ContentsError):
+            architecture = self.architecture().architecture
         active = []
         for partition in self.disk.partitions:
             if partition.bootable:

@@ -95,6 +95,7 @@ def test_freebsd_is_known_by_its_partition(tmp_path: Path) -> None:
         file.write((4096).to_bytes(4, "little"))
     guest = guest_of(disk)
     assert (guest.os_type, guest.distro) == ("freebsd", "freebsd")
+    assert guest.boot_modes == ()  # sector 0 and the partitions tell, whatever is not read of the root
     assert isinstance(guest.version, Unknown)
 
 
