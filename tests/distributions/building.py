@@ -6,7 +6,7 @@ from typing import Any
 
 from preflight.units import MiB
 from tests import disks
-from tests.distributions import trees
+from tests.distributions import captures, trees
 from tests.distributions.recipes import Recipe
 from tests.tools import run, sparse
 
@@ -79,18 +79,8 @@ def _filesystem(folder: Path, entry: dict[str, Any], tree: Path, size: int) -> P
     kind = entry.get("filesystem")
     if kind is None:
         return None
-    files = folder / "empty"
-    shutil.rmtree(files, ignore_errors=True)
-    files.mkdir()
-    mount = entry.get("mount")
-    if mount == "/":
-        files = tree
-    elif mount:
-        below = tree / mount.lstrip("/")
-        if below.is_dir():
-            files.rmdir()
-            below.rename(files)
-        below.mkdir(parents=True)
+    mount = entry.get("mount", "")
+    files = tree if mount == "/" else taken_out(tree, mount, folder / "taken")
     offset = entry.get("offset", 0)  # of the file system, where something else comes first, as in LVM
     made = make_filesystem(folder / f"filesystem{size}", entry, files, size - offset)
     if "before" in entry:
@@ -100,10 +90,25 @@ def _filesystem(folder: Path, entry: dict[str, Any], tree: Path, size: int) -> P
     return made
 
 
+def taken_out(tree: Path, mount: str, place: Path) -> Path:
+    """What lies below a mount point, moved to `place`; an empty directory where that is nothing."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    if mount:
+        below = tree / mount.lstrip("/")
+        if below.is_dir():
+            place.rmdir()
+            below.rename(place)
+        below.mkdir(parents=True)
+    return place
+
+
 def make_filesystem(path: Path, entry: dict[str, Any], files: Path, room: int) -> Path:
     """A file system of this kind with these files, in at most `room` bytes."""
     kind, uuid, label = entry["filesystem"], entry.get("uuid"), entry.get("label")
     options = entry.get("options", ())
+    if "capture" in entry:
+        return captures.unpack(entry, files, path)
     sparse(path, min(room, SIZES.get(kind, 64) * MiB))
     if kind == "vfat":
         wide = "32" if path.stat().st_size >= 40 * MiB else "16"
@@ -125,7 +130,7 @@ def make_filesystem(path: Path, entry: dict[str, Any], files: Path, room: int) -
         run("mkswap", "-q", *(("-U", uuid) if uuid else ()), path)
     elif kind == "ufs":
         path.unlink()
-        run("makefs", "-t", "ffs", "-s", "32m", "-o", f"version=2,label={label}", path, files)
+        run("makefs", "-t", "ffs", "-s", "32m", "-o", "version=2", path, files)
     else:
         raise AssertionError(f"nothing makes {kind}")
     return path

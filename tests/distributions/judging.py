@@ -43,7 +43,7 @@ def facts(image: Image, guest: Guest) -> dict[str, Any]:
     found["missing_uuids"] = _plain(getattr(loader, "missing_uuids", loader))
     found["serial_console"] = getattr(loader, "serial_console", loader)
     cloud_init: Any = guest.cloud_init
-    found["cloud_init"] = getattr(cloud_init, "version", cloud_init)
+    found["cloud_init"] = getattr(cloud_init, "version", cloud_init) or "none"
     network: Any = guest.network
     found["managers"] = _plain(getattr(network, "managers", network))
     found["interfaces"] = [f"{one.name} {one.method}" for one in getattr(network, "interfaces", ())]

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.distributions.recipes import names
 from tests.distributions.sound_guests import is_known_and_judged
 
-NAMES = ["debian-8", "debian-9", "debian-10", "debian-11", "debian-12", "debian-13"]
+NAMES = [name for name in names() if name.startswith(("debian-",))]
 
 
 @pytest.mark.parametrize("name", NAMES)

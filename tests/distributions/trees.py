@@ -1,5 +1,6 @@
 """The files of a recipe in a folder: its texts and links, programs cut down to their headers, kernels, initramfs."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ COMPRESSORS = {
 def write(recipe: Recipe, root: Path) -> None:
     """Make the tree below `root`, which must not be there yet."""
     root.mkdir()
-    architecture = recipe["facts"]["architecture"]
+    architecture = recipe["facts"].get("architecture") or recipe["disk"]["machine"]
     for path in recipe["directories"]:
         _place(root, path).mkdir(parents=True, exist_ok=True)
     for path, text in recipe["files"].items():
@@ -110,7 +111,10 @@ def _kernel(root: Path, kernel: dict[str, Any], architecture: str) -> None:
     if "initramfs" in kernel:
         inside = [path for path in as_modules if Path(path).name.partition(".ko")[0] in kernel["inside"]]
         assert len(inside) == len(kernel["inside"]), f"{kernel['inside']} are not all modules of {version}"
-        _initramfs(root, kernel, [f"{modules.lstrip('/')}/{version}/{path}" for path in inside], elf(architecture))
+        below = f"{kernel.get('archived', modules).lstrip('/')}/{version}"
+        if "flat" in kernel:  # mkinitrd of Red Hat before dracut
+            inside, below = [Path(path).name for path in inside], kernel["flat"]
+        _initramfs(root, kernel, [f"{below}/{path}" for path in inside], elf(architecture))
 
 
 def _config(version: str, options: dict[str, str]) -> str:
@@ -145,6 +149,9 @@ def _initramfs(root: Path, kernel: dict[str, Any], modules: list[str], module: b
 
 
 def _archive(folder: Path) -> bytes:
-    listed = "\n".join(sorted(str(path.relative_to(folder)) for path in folder.rglob("*")))
-    run("cpio", "-o", "-H", "newc", "--quiet", "-D", folder, "-F", folder.with_suffix(".cpio"), stdin=listed)
+    paths = sorted(folder.rglob("*"))
+    for path in paths:
+        os.utime(path, (0, 0))
+    listed = "\n".join(str(path.relative_to(folder)) for path in paths)
+    run("cpio", "-o", "-H", "newc", "--quiet", "--reproducible", "-R", "0:0", "-D", folder, "-F", folder.with_suffix(".cpio"), stdin=listed)
     return folder.with_suffix(".cpio").read_bytes()

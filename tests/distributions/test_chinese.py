@@ -1,0 +1,15 @@
+"""The distributions that are at home in this cloud: Alibaba Cloud Linux, Anolis, openEuler, Kylin, UOS."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.distributions.recipes import names
+from tests.distributions.sound_guests import is_known_and_judged
+
+NAMES = [name for name in names() if name.startswith(("alinux-", "anolis-", "openeuler-", "kylin-", "uos-"))]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stock_image_is_known_and_judged_as_its_recipe_states(name: str, tmp_path: Path) -> None:
+    is_known_and_judged(name, tmp_path)

@@ -1,0 +1,15 @@
+"""Ubuntu from 14.04 to 24.04, as its cloud images are."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.distributions.recipes import names
+from tests.distributions.sound_guests import is_known_and_judged
+
+NAMES = [name for name in names() if name.startswith(("ubuntu-",))]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stock_image_is_known_and_judged_as_its_recipe_states(name: str, tmp_path: Path) -> None:
+    is_known_and_judged(name, tmp_path)
