@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from preflight.facts import Unknown
+from preflight.facts import Image, Unknown
 from preflight.guest_facts import Guest, Security
+from preflight.rules import rule
 from preflight.rules._guests import Case, guest_rule
 from preflight.units import GiB, human_size
-from preflight.verdicts import Breach, Outcome, Unsettled, disk_image_size
+from preflight.verdicts import Breach, Declared, Limits, Outcome, Unsettled, disk_image_size
 
 _EXTENDED = ("0x05", "0x0f", "0x85")
 _SWAP_TYPES = ("0657fd6d-a4ab-43c4-84e5-0933c84b4f4f", "0x82")
@@ -104,8 +105,8 @@ def raid_member(guest: Guest, case: Case) -> Iterator[Outcome]:
             yield Breach("it is a member of a RAID", entry.on, "Build the image with plain partitions.")
 
 
-@guest_rule()
-def encrypted_volume(guest: Guest, case: Case) -> Iterator[Outcome]:
+@rule
+def encrypted_volume(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
     """The system disk has an encrypted volume.
 
     What: a partition is a LUKS container or encrypted by BitLocker.
@@ -114,7 +115,7 @@ def encrypted_volume(guest: Guest, case: Case) -> Iterator[Outcome]:
     Remedy: decrypt it; let the cloud encrypt its disk.
     Source: practice; clouds that say so refuse encrypted disks.
     """
-    for entry in case.image.filesystems:
+    for entry in image.filesystems if declared.role == "system" else ():  # it may be what hides the guest
         if entry.type in ("crypto_LUKS", "BitLocker"):
             yield Breach(
                 f"it is encrypted ({entry.type})", entry.on, "Decrypt it, and let the cloud encrypt the system disk."

@@ -132,6 +132,12 @@ def test_swap_raid_and_encryption_are_warnings() -> None:
         assert found(one) == {rule: "warning"}
 
 
+def test_an_encrypted_volume_is_told_where_it_hides_the_guest_and_not_of_a_data_disk() -> None:
+    sealed = image(filesystems=(filesystem("partition 2", "crypto_LUKS"),), guest=Unknown("its files are not read"))
+    assert found(sealed) == {"encrypted-volume": "warning"}
+    assert "encrypted-volume" not in found(sealed, Declared(role="data"))
+
+
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
