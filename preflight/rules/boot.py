@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from preflight.facts import FileSystem, Image, Unknown
-from preflight.guest_facts import BootEntry, BootLoader
+from preflight.guest_facts import BootEntry, BootLoader, Fstab, Kernels
 from preflight.rules import rule
 from preflight.rules._guests import Case, boot_mode_of, guest_rule
 from preflight.verdicts import Breach, Declared, Limits, Outcome, Unsettled
 
 _IDENTITIES = ("UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")
+_READ_FOR_BOOT = ("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat")  # what a missing kernel may be told of
 _IN_GRUB = "In the guest, name it by UUID in /etc/default/grub and its scripts, and write the menu anew, run: "
 _WITH_BOOT_MODE = "Import it by a profile that has BootMode (preflight profiles), or "
 _BIOS_TOO = f"{_WITH_BOOT_MODE}install GRUB for BIOS in the guest, run: grub-install --target=i386-pc /dev/vda"
@@ -60,6 +61,26 @@ def no_boot_loader(boot_modes: tuple[str, ...], case: Case) -> Iterator[Outcome]
             if case.guest.os_type == "windows"
             else "Install the boot loader on the disk, run: grub-install /dev/vda",
         )
+
+
+@guest_rule("linux", of="kernels")
+def no_kernel(kernels: Kernels, case: Case) -> Iterator[Outcome]:
+    """The guest has no kernel.
+
+    What: neither /boot nor another place where distributions keep kernels has one that can be booted.
+    Why: the boot loader has nothing to start.
+    Remedy: install the distribution's kernel in the guest.
+    Source: image check item GUESTOS.SystemImage: a valid system disk.
+    """
+    if any(kernel.path for kernel in kernels.installed):
+        return
+    fstab = case.guest.fstab
+    boot = [entry for entry in fstab.entries if entry.mount_point == "/boot"] if isinstance(fstab, Fstab) else []
+    kinds = {entry.on: entry.type for entry in case.image.filesystems}
+    if any(kinds.get(entry.on or "") not in _READ_FOR_BOOT for entry in boot):
+        yield Unsettled("what /boot is mounted from is not here, or not read")
+        return
+    yield Breach("there is no kernel", "/boot", "Install the distribution's kernel in the guest.")
 
 
 @guest_rule(of="boot_modes")

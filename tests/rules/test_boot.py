@@ -7,7 +7,7 @@ import pytest
 
 from preflight.checking import check
 from preflight.facts import Image, Unknown
-from preflight.guest_facts import BootEntry, FstabEntry
+from preflight.guest_facts import BootEntry, FstabEntry, Kernels
 from preflight.verdicts import Declared
 from tests import builders
 from tests.builders import boot_entry, breaches, found, image, linux, mount, of_guest, unsettled, verdict, with_changed
@@ -55,6 +55,21 @@ def test_a_disk_without_boot_loader_is_an_error() -> None:
     for name in ("aliyun-2018", "aliyun"):
         assert found(of_guest(boot_modes=()), name=name) == {"no-boot-loader": "error"}
     assert unsettled("no-boot-loader", of_guest(boot_modes=Unknown("x"))) == ["x"]
+
+
+@pytest.mark.parametrize("name", ["aliyun-2018", "aliyun"])
+def test_a_guest_without_kernel_is_an_error(name: str) -> None:
+    def kernels(*changes: dict[str, Any], boot: str | None = "partition 1") -> Image:
+        entries = (mount("UUID=boot", "/boot", boot),) if boot != "partition 1" else ()
+        present = tuple(msgspec.structs.replace(builders.KERNEL, **change) for change in changes)
+        fstab = msgspec.structs.replace(linux().fstab, entries=entries)
+        return of_guest(kernels=Kernels(present, present[0].version if present else None), fstab=fstab)
+
+    assert found(kernels(), name=name) == {"no-kernel": "error"}
+    assert "no-kernel" in found(kernels({"path": None}), name=name)  # only its modules are left
+    assert found(kernels({"path": None}, {}), name=name) == {}
+    assert breaches("no-kernel", kernels(boot="partition 2"), name=name)
+    assert "/boot" in unsettled("no-kernel", kernels(boot=None), name=name)[0]
 
 
 def test_a_guest_that_starts_by_uefi_only_is_refused_by_the_api_of_2018_and_told_to_the_later_one() -> None:
