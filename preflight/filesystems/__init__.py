@@ -22,10 +22,10 @@ class Superblock(msgspec.Struct, frozen=True):
     """As `blkid -p` prints it."""
     size: int | None = None
     """Bytes that the file system covers; None where the superblock does not say."""
-    features: tuple[str, ...] = ()
-    """Its feature bits by the names of its own tools; empty where they are not read."""
     problems: tuple[Problem, ...] = ()
     """Offsets count from the start of the partition; the caller moves them."""
+    features: tuple[str, ...] = ()
+    """Its feature bits by the names of its own tools; empty where they are not read."""
 
 
 class FileSystemReader(msgspec.Struct, frozen=True):
