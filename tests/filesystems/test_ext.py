@@ -22,7 +22,8 @@ def make(path: Path, *options: str, size: int = 16 * MiB) -> Path:
 
 
 def dumpe2fs(path: Path, *options: str) -> dict[str, str]:
-    pairs = (line.partition(":") for line in run("dumpe2fs", "-h", *options, path, ok=range(256) if options else (0,)).splitlines())
+    printed = run("dumpe2fs", "-h", *options, path, ok=range(256) if options else (0,))
+    pairs = (line.partition(":") for line in printed.splitlines())
     return {name: value.strip() for name, _, value in pairs}
 
 
