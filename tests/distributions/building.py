@@ -128,11 +128,22 @@ def make_filesystem(path: Path, entry: dict[str, Any], files: Path, room: int) -
         run("mkfs.btrfs", "-q", *named, *options, "--rootdir", files, path)
     elif kind == "swap":
         run("mkswap", "-q", *(("-U", uuid) if uuid else ()), path)
+        if entry.get("suspended"):  # what the kernel writes in place of SWAPSPACE2 when it suspends
+            disks.put(path, 4086, b"S1SUSPEND\0")
+    elif kind == "luks":
+        (path.parent / "key").write_text("secret")
+        command = "cryptsetup luksFormat --batch-mode --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file"
+        run(*command.split(), path.parent / "key", *options, path)
     elif kind == "ufs":
         path.unlink()
         run("makefs", "-t", "ffs", "-s", "32m", "-o", "version=2", path, files)
     else:
         raise AssertionError(f"nothing makes {kind}")
+    for file in entry.get("immutable", ()):
+        if kind == "xfs":
+            run("xfs_db", "-x", "-c", f"path {file}", "-c", "write core.immutable 1", path)
+        else:
+            run("debugfs", "-w", "-R", f"set_inode_field {file} flags 0x80010", path)  # extents and immutable
     return path
 
 
@@ -155,16 +166,14 @@ def _boot_code(path: Path, layout: dict[str, Any], places: dict[int, tuple[int, 
     code = layout.get("boot_code")
     if code == "grub2":
         embedded = [
-            places[index][0] // 512
-            for index, entry in enumerate(layout["partitions"])
-            if entry["type"] == "bios-boot"
+            places[index][0] // 512 for index, entry in enumerate(layout["partitions"]) if entry["type"] == "bios-boot"
         ]
         data = GRUB2[0] + (embedded[0] if embedded else 1).to_bytes(GRUB2[1], "little")
         disks.put(path, 0, data.ljust(0x180, b"\0") + GRUB_MESSAGES)
     elif code == "grub-legacy":
-        data = bytearray(b"\xeb\x48\x90".ljust(0x180, b"\0") + GRUB_MESSAGES)
-        data[0x3E:0x40], data[0x44:0x48] = b"\x03\x02", (1).to_bytes(4, "little")
-        disks.put(path, 0, bytes(data))
+        stage1 = bytearray(b"\xeb\x48\x90".ljust(0x180, b"\0") + GRUB_MESSAGES)
+        stage1[0x3E:0x40], stage1[0x44:0x48] = b"\x03\x02", (1).to_bytes(4, "little")
+        disks.put(path, 0, bytes(stage1))
     elif code:
         disks.put(path, 0, {"pmbr": PMBR, "syslinux": SYSLINUX, "syslinux-gpt": SYSLINUX_GPT}[code])
     for index, entry in enumerate(layout["partitions"]):

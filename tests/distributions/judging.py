@@ -34,7 +34,9 @@ def facts(image: Image, guest: Guest) -> dict[str, Any]:
     found["virtio"] = [getattr(virtio, name, virtio) for name in ("block", "net", "pci", "scsi")]
     found["nvme"] = getattr(guest.nvme, "driver", guest.nvme)
     kernels: Any = guest.kernels
-    found["fw_cfg"] = kernels.installed[0].config.get("CONFIG_FW_CFG_SYSFS") if hasattr(kernels, "installed") else None
+    found["fw_cfg"] = (
+        kernels.installed[0].config.get("CONFIG_FW_CFG_SYSFS") if getattr(kernels, "installed", ()) else None
+    )
     loader: Any = guest.boot_loader
     found["loaders"] = _plain(getattr(loader, "names", loader))
     default = loader.entries[loader.default] if getattr(loader, "default", None) is not None else None

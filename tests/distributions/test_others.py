@@ -7,7 +7,9 @@ import pytest
 from tests.distributions.recipes import names
 from tests.distributions.sound_guests import is_known_and_judged
 
-NAMES = [name for name in names() if name.startswith(("fedora-coreos-", "flatcar", "arch", "alpine-", "gentoo", "freebsd-"))]
+NAMES = [
+    name for name in names() if name.startswith(("fedora-coreos-", "flatcar", "arch", "alpine-", "gentoo", "freebsd-"))
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

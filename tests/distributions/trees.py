@@ -153,5 +153,19 @@ def _archive(folder: Path) -> bytes:
     for path in paths:
         os.utime(path, (0, 0))
     listed = "\n".join(str(path.relative_to(folder)) for path in paths)
-    run("cpio", "-o", "-H", "newc", "--quiet", "--reproducible", "-R", "0:0", "-D", folder, "-F", folder.with_suffix(".cpio"), stdin=listed)
+    run(
+        "cpio",
+        "-o",
+        "-H",
+        "newc",
+        "--quiet",
+        "--reproducible",
+        "-R",
+        "0:0",
+        "-D",
+        folder,
+        "-F",
+        folder.with_suffix(".cpio"),
+        stdin=listed,
+    )
     return folder.with_suffix(".cpio").read_bytes()
