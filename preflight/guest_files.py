@@ -202,6 +202,11 @@ class GuestFiles:
                     mounts[entry.mount_point.rstrip("/")] = reader
         return Tree(top, {**mounts, **dict(self._by_convention(Tree(top, mounts), mounts))})
 
+    @property
+    def _in_fstab(self) -> set[str | None]:
+        """Where the devices are that fstab names."""
+        return {entry.on for entry in self.fstab.entries} if isinstance(self.fstab, Fstab) else set()
+
     def _mounted(self, entry: FstabEntry) -> FileReader | None:
         """What an entry of fstab mounts, None where it is not here, not read, or the root itself."""
         if (
@@ -222,13 +227,17 @@ class GuestFiles:
             return None
 
     def _by_convention(self, tree: Tree, mounts: Mapping[str, FileReader]) -> Iterator[tuple[str, FileReader]]:
-        """Boot partitions that no fstab names: systemd and ignition mount them by type or label."""
+        """Boot partitions that no fstab names: systemd-gpt-auto-generator(8), ignition mount them by type or label."""
         if "/boot" not in mounts and not tree.names("/boot"):
             types = {f"partition {partition.number}": partition.type for partition in self.disk.partitions}
             for entry in self.disk.filesystems:
                 if entry.label == "boot" or types.get(entry.on) == XBOOTLDR_TYPE:
                     yield "/boot", self.reader(entry.on)
                     break
+            else:  # as Flatcar has it, whose kernels lie there
+                own = tree.is_directory("/boot") and not tree.is_directory("/efi")
+                for on in self.esp_places[:1] if own and not set(self.esp_places) & self._in_fstab else ():
+                    yield "/boot", self.reader(on)
         if "/boot/efi" not in mounts and "/efi" not in mounts and tree.is_directory("/boot/efi"):
             for on in self.esp_places:
                 yield "/boot/efi", self.reader(on)
@@ -262,7 +271,7 @@ class GuestFiles:
     def unmounted(self) -> tuple[Tree, ...]:
         """File systems that fstab does not name and that may hold what boots: a reserved partition, a /boot."""
         root = self._found.root.on if self._found else None
-        named = {entry.on for entry in self.fstab.entries} if isinstance(self.fstab, Fstab) else set()
+        named = self._in_fstab
         trees = []
         for entry in self.disk.filesystems[:MAX_ROOTS]:
             if entry.on in named or entry.on == root or entry.type not in OPENERS or entry.on in self.esp_places:
