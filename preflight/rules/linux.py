@@ -182,8 +182,7 @@ def avoided_filesystem_feature(guest: Guest, case: Case) -> Iterator[Outcome]:
             yield Breach(
                 f"the root file system has the feature {name}",
                 guest.root,
-                "Leave it where the guest's own e2fsprogs made it; else make the file system without it, run: "
-                f"mke2fs -t ext4 -O ^{name}",
+                "Leave it where the guest's own tools made it, which grow it; else build the image without it.",
             )
 
 

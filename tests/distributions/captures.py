@@ -1,7 +1,7 @@
 """File systems of recipes that no tool makes without root: btrfs whose root is a subvolume.
 
 `python -m tests.distributions.captures` makes them anew in fixtures/btrfs: it needs root, loop devices and a kernel
-with btrfs. Beside NAME.xz lies the digest of the files that went into it, so that no recipe changes without its capture.
+with btrfs. Beside NAME.xz lies the digest of the files that went into it: no recipe changes without its capture.
 """
 
 import hashlib
