@@ -45,6 +45,7 @@ def build(folder: Path, recipe: Recipe, name: str = "disk.raw") -> Path:
 
 def assemble(folder: Path, recipe: Recipe, tree: Path, name: str = "disk.raw") -> Path:
     """A raw disk of a recipe, with the files of `tree`, which are moved out of it."""
+    captures.verify(recipe)
     layout = recipe["disk"]
     is_gpt = layout["table"] == "gpt"
     path = folder / name
@@ -108,7 +109,7 @@ def make_filesystem(path: Path, entry: dict[str, Any], files: Path, room: int) -
     kind, uuid, label = entry["filesystem"], entry.get("uuid"), entry.get("label")
     options = entry.get("options", ())
     if "capture" in entry:
-        return captures.unpack(entry, files, path)
+        return captures.unpack(entry, path)
     sparse(path, min(room, SIZES.get(kind, 64) * MiB))
     if kind == "vfat":
         wide = "32" if path.stat().st_size >= 40 * MiB else "16"

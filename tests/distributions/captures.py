@@ -5,6 +5,7 @@ with btrfs. Beside NAME.xz lies the digest of the files that went into it: no re
 """
 
 import hashlib
+import json
 import lzma
 import shutil
 import sys
@@ -13,28 +14,28 @@ from pathlib import Path
 from typing import Any
 
 from preflight.units import MiB
+from tests.distributions.recipes import Recipe
 from tests.tools import run, sparse
 
 CAPTURES = Path(__file__).parents[2] / "fixtures" / "btrfs"
 SIZE = 128 * MiB
 
 
-def digest(files: Path) -> str:
-    """What tells one tree of files from another."""
-    told = hashlib.sha256()
-    for path in sorted(files.rglob("*")):
-        if path.is_symlink():
-            content = b"-> " + str(path.readlink()).encode()
-        else:
-            content = path.read_bytes() if path.is_file() else b"/"
-        told.update(f"{path.relative_to(files)} {len(content)} ".encode() + content)
-    return told.hexdigest()
+def digest(recipe: Recipe) -> str:
+    """What tells a tree of files from another one: all of a recipe that makes it, as tools differ in how they pack."""
+    made_of = {name: value for name, value in recipe.items() if name not in ("title", "facts", "findings")}
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
 
-def unpack(entry: dict[str, Any], files: Path, path: Path) -> Path:
-    """The captured file system of this partition, which must have been made of these files."""
-    made_of = (CAPTURES / f"{entry['capture']}.digest").read_text().strip()
-    assert digest(files) == made_of, f"{entry['capture']} has changed, run as root: python -m {__spec__.name}"
+def verify(recipe: Recipe) -> None:
+    """Fail where a capture was made of another state of this recipe."""
+    for name in {entry["capture"] for entry in recipe["disk"]["partitions"] if "capture" in entry}:
+        made_of = (CAPTURES / f"{name}.digest").read_text().strip()
+        assert digest(recipe) == made_of, f"{name} has changed, run as root: python -m {__spec__.name} {name}"
+
+
+def unpack(entry: dict[str, Any], path: Path) -> Path:
+    """The captured file system of this partition."""
     with lzma.open(CAPTURES / f"{entry['capture']}.xz") as packed, path.open("wb") as file:
         while data := packed.read(MiB):
             if any(data):
@@ -48,7 +49,6 @@ def unpack(entry: dict[str, Any], files: Path, path: Path) -> Path:
 def make(entry: dict[str, Any], files: Path) -> None:
     """Write these files into subvolumes, as the partition's entry has them, and keep the result."""
     name = entry["capture"]
-    (CAPTURES / f"{name}.digest").write_text(digest(files) + "\n")
     with tempfile.TemporaryDirectory() as folder:
         disk, mounted = sparse(Path(folder) / "disk", SIZE), Path(folder) / "mounted"
         mounted.mkdir()
@@ -89,6 +89,7 @@ def main() -> None:
                 for other in sorted(others, key=lambda one: -len(one["mount"])):
                     building.taken_out(tree, other["mount"], Path(folder) / "taken")
                 make(entry, tree)
+                (CAPTURES / f"{name}.digest").write_text(digest(recipe) + "\n")
 
 
 if __name__ == "__main__":
