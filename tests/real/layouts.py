@@ -126,8 +126,10 @@ def mbr(folder: Path, tree: Tree) -> Path:
     root = ext4(folder / "root", 2 * GiB, tree.root)
     swap = sparse(folder / "swap", 256 * MiB)
     run("mkswap", "-q", "-U", SWAP_UUID, swap)
-    script = "label: dos\nsize=3G, type=83, bootable\nsize=512M, type=5\nsize=256M, type=82\n"
-    disk = disks.partitioned(folder / "mbr.raw", SIZE, script, {1: root, 5: swap})
+    disk = folder / "mbr.raw"
+    # Without its number, sfdisk makes the third line a primary partition.
+    script = f"label: dos\nsize=3G, type=83, bootable\nsize=512M, type=5\n{disk}5 : size=256M, type=82\n"
+    disks.partitioned(disk, SIZE, script, {1: root, 5: swap})
     install_grub(disk, tree, 1, 2047 * SECTOR, "(hd0,msdos1)/boot/grub", ("part_msdos", "ext2", "search_fs_uuid"))
     return disk
 

@@ -89,8 +89,8 @@ target= ; what=
 for word; do case $word in
     --target=*) target=${{word#*=}} ;; -t|--device|-d) ;; -*) ;; *) what=$word ;;
 esac; done
-case $what in {boot}|/boot*) device={boot} uuid={boot_uuid} fs=ext2 abstraction= ;;
-    *) device={root} uuid={root_uuid} fs={fs} abstraction={abstraction} ;; esac
+device={root} uuid={root_uuid} fs={fs} abstraction={abstraction}
+case {boot}:$what in :*) ;; *:{boot}|*:/boot*) device={boot} uuid={boot_uuid} fs=ext2 abstraction= ;; esac
 case $target in
     device) echo $device ;; fs_uuid) echo $uuid ;; fs) echo $fs ;; abstraction) echo $abstraction ;;
     partmap) echo {partmap} ;; hints_string) echo {hints} ;; compatibility_hint) echo hd0 ;;
@@ -133,8 +133,7 @@ class Tree:
         for program, text in (("usr/sbin/grub-probe", PROBE), ("usr/bin/grub-mkrelpath", RELATIVE)):
             path = self.root / program
             path.rename(path.with_name(path.name + ".real"))
-            words = {**menu._asdict(), "boot": menu.boot or "/none", "cut": "/boot" if menu.boot else ""}
-            path.write_text(text.format(**words))
+            path.write_text(text.format(**menu._asdict(), cut="/boot" if menu.boot else ""))
             path.chmod(0o755)
         named = self.root / "dev/disk/by-uuid"
         named.mkdir(parents=True)
