@@ -27,7 +27,7 @@ def boot(disk: Path, *ends: str, uefi: bool = False) -> str:
         *("-accel", "tcg,thread=multi", "-machine", "q35", "-smp", "2", "-m", "1024", "-no-reboot", "-snapshot"),
         *("-display", "none", "-monitor", "none", "-serial", "stdio", "-vga", "none"),
         *("-drive", f"file={disk},format=raw,if=virtio"),
-        *("-nic", "user,model=virtio-net-pci,restrict=on,romfile="),
+        *("-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile="),
     ]
     if uefi:
         if not all(file.exists() for file in FIRMWARE):

@@ -22,6 +22,7 @@ SECTOR = 512
 BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
 LVM = "E6D6D379-F507-44C2-A23C-238F2A3DF928"
 SIZE = 4 * GiB
+ADVISED_SIZE = 20 * GiB  # below that a profile tells so
 
 
 def ext4(path: Path, size: int, tree: Path, uuid: str = ROOT_UUID) -> Path:
@@ -132,6 +133,43 @@ def mbr(folder: Path, tree: Tree) -> Path:
     disks.partitioned(disk, SIZE, script, {1: root, 5: swap})
     install_grub(disk, tree, 1, 2047 * SECTOR, "(hd0,msdos1)/boot/grub", ("part_msdos", "ext2", "search_fs_uuid"))
     return disk
+
+
+def arm64(folder: Path, tree: Tree, installed: Path) -> Path:
+    """GPT, EFI system partition with GRUB under the fallback name only, ext4, for arm64.
+
+    `installed`: a tree of which the scripts have run; what they wrote to /etc is the same on every architecture.
+    """
+    as_root("cp", "-an", f"{installed}/etc/.", tree.root / "etc")
+    tree.write("etc/fstab", f"UUID={ROOT_UUID} / ext4 errors=remount-ro 0 1\n")
+    kernel = next((tree.root / "boot").glob("vmlinuz-*")).name.removeprefix("vmlinuz-")
+    drivers = f"lib/modules/{kernel}/kernel/drivers"
+    names = sorted(
+        str(path.relative_to(tree.root))
+        for pattern in ("virtio/*.ko", "block/virtio_blk.ko", "net/virtio_net.ko")
+        for path in (tree.root / drivers).glob(pattern)
+    )
+    archive = folder / "initrd"
+    run("cpio", "-o", "-H", "newc", "--quiet", "-D", tree.root, "-F", archive, stdin="\n".join(names) + "\n")
+    run("zstd", "-q", "--rm", archive)
+    tree.write(f"boot/initrd.img-{kernel}", archive.with_name("initrd.zst").read_bytes())
+    (tree.root / "boot/grub").mkdir()
+    # By hand: none of this tree's programs can run here.
+    tree.write(
+        "boot/grub/grub.cfg",
+        f"search --no-floppy --fs-uuid --set=root {ROOT_UUID}\nset timeout=1\nmenuentry 'Debian' {{\n"
+        f"\tlinux /boot/vmlinuz-{kernel} root=UUID={ROOT_UUID} ro console=ttyAMA0\n"
+        f"\tinitrd /boot/initrd.img-{kernel}\n}}\n",
+    )
+    loader = folder / "BOOTAA64.EFI"
+    directory = tree.root / "usr/lib/grub/arm64-efi"
+    modules = ("part_gpt", "fat", "ext2", "search_fs_uuid", "normal", "configfile", "linux")
+    run("grub-mkimage", "-O", "arm64-efi", "-d", directory, "-p", "/boot/grub", "-o", loader, *modules)
+    system = esp(folder, {"EFI/BOOT/BOOTAA64.EFI": loader.read_bytes()})
+    root = ext4(folder / "root", 2 * GiB, tree.root)
+    return disks.partitioned(
+        folder / "arm64.raw", SIZE, "label: gpt\nsize=64M, type=U\ntype=L, name=root\n", {1: system, 2: root}
+    )
 
 
 @contextmanager

@@ -138,6 +138,9 @@ class Tree:
         named = self.root / "dev/disk/by-uuid"
         named.mkdir(parents=True)
         (named / menu.root_uuid).touch()
+        device = self.root / menu.root[1:]  # 10_linux names a logical volume by its device where there is one
+        device.parent.mkdir(parents=True, exist_ok=True)
+        device.touch()
         (self.root / "dev/null").touch()
         (self.root / "boot/grub").mkdir(exist_ok=True)
         self.chroot("grub-mkconfig", "-o", "/boot/grub/grub.cfg")
@@ -155,12 +158,12 @@ class Tree:
 
     def packages(self) -> dict[str, str]:
         """The installed packages and their versions, as dpkg has them."""
-        told = run("dpkg-query", f"--admindir={self.root / 'var/lib/dpkg'}", "-W", "-f", "${Package} ${Version}\n")
+        told = self.chroot("dpkg-query", "-W", "-f", "${Package} ${Version}\n")
         return dict(line.split(" ", 1) for line in told.splitlines())
 
     def enabled(self) -> set[str]:
-        """The services that systemctl calls enabled, without `.service`."""
-        told = run("systemctl", f"--root={self.root}", "list-unit-files", "--state=enabled", "--no-legend", "--no-pager")
+        """The units that systemctl calls enabled, services without `.service`."""
+        told = self.chroot("systemctl", "list-unit-files", "--root=/", "--state=enabled", "--no-legend", "--no-pager")
         return {line.split()[0].removesuffix(".service") for line in told.splitlines() if line.strip()}
 
     def modules_of_initramfs(self, path: str) -> set[str]:
