@@ -12,21 +12,21 @@ import pytest
 from tests.tools import find, require
 
 FIRMWARE = (Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd"))
-LIMIT = 420  # seconds; ten times what a machine with nothing else to do takes
+LIMIT = 300  # seconds; ten times what a machine with nothing else to do takes
 MAX_TOLD = 4 << 20  # bytes: a guest that fills the log is stopped
 
 
 def boot(disk: Path, *ends: str, uefi: bool = False) -> str:
     """Start the disk until one of `ends`, regular expressions, is on its serial port; return all it said till then.
 
-    Fails where the time is over before that.
+    The disk is named `.raw` or `.qcow2` for what it is. Fails where the time is over before that.
     """
     require("qemu-system-x86_64")
     command = [
         find("qemu-system-x86_64") or "",
         *("-accel", "tcg,thread=multi", "-machine", "q35", "-smp", "2", "-m", "1024", "-no-reboot", "-snapshot"),
         *("-display", "none", "-monitor", "none", "-serial", "stdio", "-vga", "none"),
-        *("-drive", f"file={disk},format=raw,if=virtio"),
+        *("-drive", f"file={disk},format={disk.suffix[1:]},if=virtio"),
         *("-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile="),
     ]
     if uefi:

@@ -93,7 +93,8 @@ def uefi(folder: Path, tree: Tree) -> Path:
     """GPT, EFI system partition with Debian's signed shim and GRUB in both of their places, ext4."""
     tree.write(
         "etc/fstab",
-        f"UUID={ROOT_UUID} / ext4 errors=remount-ro 0 1\nUUID={ESP_ID[:4]}-{ESP_ID[4:]} /boot/efi vfat umask=0077 0 1\n",
+        f"UUID={ROOT_UUID} / ext4 errors=remount-ro 0 1\n"
+        f"UUID={ESP_ID[:4]}-{ESP_ID[4:]} /boot/efi vfat umask=0077 0 1\n",
     )
     (tree.root / "boot/efi").mkdir()
     tree.install_grub_modules("x86_64-efi")
@@ -119,9 +120,7 @@ def uefi(folder: Path, tree: Tree) -> Path:
 
 def mbr(folder: Path, tree: Tree) -> Path:
     """MBR with GRUB in the gap, ext4, and swap on a logical partition, as Debian's installer divides a disk."""
-    tree.write(
-        "etc/fstab", f"UUID={ROOT_UUID} / ext4 errors=remount-ro 0 1\nUUID={SWAP_UUID} none swap sw 0 0\n"
-    )
+    tree.write("etc/fstab", f"UUID={ROOT_UUID} / ext4 errors=remount-ro 0 1\nUUID={SWAP_UUID} none swap sw 0 0\n")
     tree.install_grub_modules("i386-pc")
     tree.write_menu(Menu("/dev/vda1", ROOT_UUID, "ext2", partmap="msdos", hints="--hint-bios=hd0,msdos1"))
     root = ext4(folder / "root", 2 * GiB, tree.root)
@@ -207,12 +206,12 @@ def mounted(path: Path, folder: Path, type: str, options: str = "defaults") -> I
 
 def lvm(folder: Path, tree: Tree) -> Path:
     """GPT, GRUB for BIOS, /boot on ext4, and XFS on a logical volume."""
-    tree.write(
-        "etc/fstab", f"/dev/mapper/vg0-root / xfs defaults 0 0\nUUID={BOOT_UUID} /boot ext4 defaults 0 2\n"
-    )
+    tree.write("etc/fstab", f"/dev/mapper/vg0-root / xfs defaults 0 0\nUUID={BOOT_UUID} /boot ext4 defaults 0 2\n")
     tree.install_grub_modules("i386-pc")
     tree.write_menu(
-        Menu("/dev/mapper/vg0-root", ROOT_UUID, "xfs", "/dev/vda2", BOOT_UUID, abstraction="lvm", hints="--hint=hd0,gpt2")
+        Menu(
+            "/dev/mapper/vg0-root", ROOT_UUID, "xfs", "/dev/vda2", BOOT_UUID, abstraction="lvm", hints="--hint=hd0,gpt2"
+        )
     )
     boot = ext4(folder / "boot", 512 * MiB, tree.root / "boot", BOOT_UUID)
     root = sparse(folder / "root", 2 * GiB)
@@ -250,9 +249,7 @@ def btrfs(folder: Path, tree: Tree) -> Path:
     tree.chroot("systemctl", "enable", "systemd-networkd.service")
     tree.chroot("passwd", "--lock", "root")
     tree.install_grub_modules("i386-pc")
-    tree.write_menu(
-        Menu("/dev/vda1", ROOT_UUID, "btrfs", inside="/@", partmap="msdos", hints="--hint-bios=hd0,msdos1")
-    )
+    tree.write_menu(Menu("/dev/vda1", ROOT_UUID, "btrfs", inside="/@", partmap="msdos", hints="--hint-bios=hd0,msdos1"))
     root = sparse(folder / "root", 2 * GiB)
     run("mkfs.btrfs", "-q", "-U", ROOT_UUID, root)
     with mounted(root, folder, "btrfs", "compress=zstd") as point:
