@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import find, require
+from tests.tools import REQUIRED, find, require
 
 FIRMWARE = (Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd"))
 LIMIT = 300  # seconds; ten times what a machine with nothing else to do takes
@@ -31,7 +31,7 @@ def boot(disk: Path, *ends: str, uefi: bool = False) -> str:
     ]
     if uefi:
         if not all(file.exists() for file in FIRMWARE):
-            pytest.skip("not installed: OVMF (package ovmf)")
+            (pytest.fail if REQUIRED else pytest.skip)("not installed: OVMF (package ovmf)")
         for index, file in enumerate(FIRMWARE):  # -snapshot keeps the variables unchanged too
             command += ["-drive", f"if=pflash,format=raw,unit={index},file={file},readonly={'off' if index else 'on'}"]
     wanted = re.compile("|".join(ends).encode())
