@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test check lint types tools fixtures bench clean
+.PHONY: help demo test check lint types tools fixtures bench fuzz clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -49,6 +49,15 @@ bench: .venv/installed-dev ## Measure speed, reads and memory; the result goes i
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m compileall -q preflight
 	$(BIN)/python -m tests.bench
+
+SECONDS ?= 600
+
+.venv/installed-fuzz: .venv/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	touch $@
+
+fuzz: .venv/installed-fuzz ## Fuzz all parsers in turn, for SECONDS together
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

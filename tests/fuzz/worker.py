@@ -1,0 +1,124 @@
+"""One target under atheris, in this process: what is not documented is written down, with the input that did it."""
+
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+MAX_SECONDS = 2.0  # of processor time, for one input
+MAX_MEMORY = 256  # MiB over what the process has when it begins
+HANG = 60  # seconds until libFuzzer ends it
+
+
+class Recorder:
+    """Runs inputs, counts them, and keeps each find once."""
+
+    def __init__(self, run: Any, folder: Path) -> None:
+        self._run = run
+        self._folder = folder
+        self._known: set[str] = set()
+        self._said = 0.0
+        self.executions = 0
+        self.slowest = 0.0
+
+    def __call__(self, data: bytes) -> None:
+        started = time.process_time()
+        try:
+            self._run(data)
+        except Exception as error:  # noqa: BLE001  all are finds
+            self._find(data, _place(error), traceback.format_exc())
+        took = time.process_time() - started
+        self.slowest = max(self.slowest, took)
+        if took > MAX_SECONDS:
+            self._find(data, "slow", f"{took:.1f} s of processor time\n")
+        self.executions += 1
+        if time.monotonic() - self._said > 1:
+            self.say()
+
+    def say(self) -> None:
+        """Write the figures down, as the process may be ended at any time."""
+        self._said = time.monotonic()
+        figures = {"executions": self.executions, "slowest": round(self.slowest, 2), "finds": sorted(self._known)}
+        (self._folder / "figures.json").write_text(json.dumps(figures))
+
+    def _find(self, data: bytes, place: str, story: str) -> None:
+        if place not in self._known and len(self._known) < 100:
+            self._known.add(place)
+            name = "".join(char if char.isalnum() else "-" for char in place)[:100]
+            (self._folder / f"find-{name}").write_bytes(data)
+            (self._folder / f"find-{name}.txt").write_text(story)
+
+
+def _place(error: Exception) -> str:
+    """What makes two finds one: the kind of error, and the line of this package in which it arose."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "/preflight/" in frame.filename] or frames
+    last = ours[-1]
+    return f"{type(error).__name__} {last.filename.rpartition('/preflight/')[2]}:{last.lineno}"
+
+
+def main(name: str, work: Path, options: list[str]) -> None:
+    """Fuzz the target `name` with libFuzzer's `options`; its corpus and its finds are kept below `work`."""
+    import atheris
+
+    with atheris.instrument_imports(include=["preflight"], enable_loader_override=False):
+        import importlib
+        import pkgutil
+
+        import preflight
+
+        for info in pkgutil.walk_packages(preflight.__path__, "preflight."):
+            if info.name.split(".")[1] not in ("cli", "__main__", "rules", "profiles", "targets", "reports"):
+                importlib.import_module(info.name)
+    import resource
+
+    from tests.fuzz import bases
+    from tests.fuzz.dictionary import write
+    from tests.fuzz.targets import targets, without_checksums
+
+    without_checksums()
+    (work / "disks").mkdir(parents=True, exist_ok=True)
+    target = targets(work / "disks")[name]()
+    folder = work / name
+    corpus = folder / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(target.seeds):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    longest = max(map(len, target.seeds), default=0)
+    recorder = Recorder(target.run, folder)
+    mutator = None
+    if target.bases:
+        longest = 1 + bases.MAX_RECORDS * bases.RECORD
+        hot = []
+        for number in range(len(target.bases)):
+            seen = bases.watched(target.run, number)
+            hot.append(seen)
+        mutator = bases.mutator(target.bases, hot, lambda data, size: atheris.Mutate(data, size))
+    for seed in target.seeds:
+        recorder(seed)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    arguments = [
+        sys.argv[0],
+        f"-max_len={max(longest * 2, 4096)}",
+        f"-rss_limit_mb={peak + MAX_MEMORY}",
+        f"-timeout={HANG}",
+        f"-dict={write(folder / 'dictionary')}",
+        f"-artifact_prefix={folder}/",
+        "-print_final_stats=1",
+        *options,
+        str(corpus),
+    ]
+    if mutator:
+        atheris.Setup(arguments, recorder, custom_mutator=mutator)
+    else:
+        atheris.Setup(arguments, recorder)
+    try:
+        atheris.Fuzz()
+    finally:
+        recorder.say()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])
