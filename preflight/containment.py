@@ -2,38 +2,32 @@
 
 The child gets its tasks by being forked, so nothing is executed anew, and answers through a pipe, one message for each
 task that it finished. A task in which it dies is `Unknown`, with the reason; a fresh child does the rest.
+
+Before its first task the child closes all descriptors but those it is given, sets bounds to memory, time and files, and
+gives up what rights the kernel lets it give up (`preflight.sandbox`). Other threads of this process do not matter: the
+child has the calling one alone, and should another have held a lock in that moment, the limits of time end the wait.
 """
 
 import contextlib
 import os
 import select
 import signal
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from preflight.errors import PreflightError
 from preflight.facts import Unknown
+from preflight.limits import Limits
 from preflight.units import MiB
 
 MAX_MESSAGE = 16 * MiB  # the facts of a guest take some kilobytes
+INTERRUPTS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+)
 MAX_CHILDREN = 4  # a disk that kills them all is given up: its other facts would take as long
-
-
-class Limits(NamedTuple):
-    """What the work may take."""
-
-    wall: float = 10.0
-    """Seconds, for all tasks and children together."""
-    task_wall: float = 5.0
-    """Seconds, for each task."""
-    cpu: int = 10
-    """Seconds of processor time, for each child."""
-    memory: int = 512 * MiB
-    """Bytes of address space over what the process has when it begins."""
 
 
 class Task(NamedTuple):
@@ -56,22 +50,33 @@ def can_contain() -> bool:
     return hasattr(os, "fork")
 
 
-def run_contained(tasks: Mapping[str, Task], limits: Limits | None = None) -> dict[str, Any]:
+def run_contained(
+    tasks: Mapping[str, Task],
+    limits: Limits | None = None,
+    keep: Collection[int] = (),
+    uncontained: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
     """The results of all tasks by name, each a value of the task's type or an `Unknown`.
 
-    Raises nothing for what the tasks do. Without `os.fork` they run in this process, and only what they raise of this
-    package's errors is caught.
+    `keep`: the descriptors that the tasks need. Raises nothing for what the tasks do. Where no child can be had at all,
+    the tasks run in this process without bounds to memory and time, and `uncontained` is told why.
     """
     limits = limits or Limits()
-    if not can_contain():
-        return {name: _in_place(task) for name, task in tasks.items()}
     results: dict[str, Any] = {}
     deadline = time.monotonic() + limits.wall
-    for _ in range(MAX_CHILDREN):
+    for number in range(MAX_CHILDREN):
         left = {name: task for name, task in tasks.items() if name not in results}
         if not left:
             break
-        died = _child(left, limits, deadline, results)
+        try:
+            died = _child(left, limits, deadline, results, keep)
+        except _NoChildError as error:
+            if number:  # the work has cost a process already: not this one too
+                results.update(dict.fromkeys(left, Unknown(f"no further child process could be started: {error}")))
+                break
+            if uncontained is not None:
+                uncontained(str(error))
+            return {name: _done(task, limits) for name, task in tasks.items()}
         if died is not None:
             first = next(name for name in left if name not in results)
             results[first] = Unknown(died)
@@ -80,35 +85,68 @@ def run_contained(tasks: Mapping[str, Task], limits: Limits | None = None) -> di
     return results
 
 
-def _in_place(task: Task) -> Any:
+class _NoChildError(Exception):
+    """Why there is none."""
+
+
+def _fork() -> tuple[int, int, int]:
+    """A child (0 in the child itself) and the two ends of a pipe from it; `_NoChildError` where there can be none."""
+    if not can_contain():
+        raise _NoChildError("this system has no fork")
     try:
-        return task.run()
-    except PreflightError as error:
-        return Unknown(str(error))
-
-
-def _child(tasks: Mapping[str, Task], limits: Limits, deadline: float, results: dict[str, Any]) -> str | None:
-    """Run the tasks in a child and put what it answers into `results`; why it died, None where it did not."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
+        reading, writing = os.pipe()
+    except OSError as error:
+        raise _NoChildError(f"pipe: {error.strerror}") from error
+    try:
+        return os.fork(), reading, writing
+    except OSError as error:
         os.close(reading)
-        _work(tasks, limits, writing)  # does not return
-    os.close(writing)
+        os.close(writing)
+        raise _NoChildError(f"fork: {error.strerror}") from error
+
+
+def _child(
+    tasks: Mapping[str, Task], limits: Limits, deadline: float, results: dict[str, Any], keep: Collection[int]
+) -> str | None:
+    """Run the tasks in a child and put what it answers into `results`; why it died, None where it did not.
+
+    Signals that would interrupt this process are held back while a child begins, so that none is left behind.
+    """
+    held = _hold_signals()
     given_up: str | None = "the inspection was interrupted"
+    status = 0
     try:
-        given_up = _receive(reading, tasks, limits, deadline, results)
+        child, reading, writing = _fork()
+        if child == 0:
+            _work(tasks, limits, writing, keep)  # does not return
+        try:
+            os.close(writing)
+            _release_signals(held)
+            given_up = _receive(reading, tasks, limits, deadline, results)
+        finally:
+            os.close(reading)
+            if given_up is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):  # where SIGCHLD is ignored, the kernel has buried it
+                _, status = os.waitpid(child, 0)
     finally:
-        os.close(reading)
-        if given_up is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
+        _release_signals(held)
     if given_up is None and any(name not in results for name in tasks):
         return _cause(status)
     return given_up
+
+
+def _hold_signals() -> set[int] | None:
+    """Block what ends or interrupts this process; what was blocked before, None where nothing can be blocked."""
+    if not hasattr(signal, "pthread_sigmask"):
+        return None
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS))
+
+
+def _release_signals(held: set[int] | None) -> None:
+    if held is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def _cause(status: int) -> str:
@@ -119,6 +157,8 @@ def _cause(status: int) -> str:
             return "reading it took more processor time than is allowed"
         if number == signal.SIGALRM:
             return "reading it took too long"
+        if number == signal.SIGKILL:
+            return "the reader was killed: perhaps the host has no memory left"
         return f"the reader crashed with signal {signal.Signals(number).name}"
     return "the reader broke off"
 
@@ -165,19 +205,12 @@ def _accept(body: bytes, tasks: Mapping[str, Task], results: dict[str, Any]) -> 
         results[message.name] = msgspec.msgpack.decode(message.value, type=tasks[message.name].type)
 
 
-def _work(tasks: Mapping[str, Task], limits: Limits, pipe: int) -> None:
+def _work(tasks: Mapping[str, Task], limits: Limits, pipe: int, keep: Collection[int]) -> None:
     """The child's life."""
     try:
-        _restrict(limits)
+        _restrict(limits, {pipe, *keep})
         for name, task in tasks.items():
-            try:
-                value = task.run()
-            except PreflightError as error:
-                value = Unknown(str(error))
-            except MemoryError:
-                value = Unknown(f"reading it takes more than {limits.memory // MiB} MiB of memory")
-            except Exception as error:  # noqa: BLE001  a library's own, or a bug of ours: it costs this fact only
-                value = Unknown(f"the reader failed: {type(error).__name__}: {error!s:.200}")
+            value = _done(task, limits)
             unknown = value.unknown if isinstance(value, Unknown) else None
             body = msgspec.msgpack.encode(
                 {"name": name, "unknown": unknown, "value": None if unknown is not None else value}
@@ -187,17 +220,32 @@ def _work(tasks: Mapping[str, Task], limits: Limits, pipe: int) -> None:
         os._exit(0)
 
 
+def _done(task: Task, limits: Limits) -> Any:
+    """The task's result, whatever it raises."""
+    try:
+        return task.run()
+    except PreflightError as error:
+        return Unknown(str(error))
+    except MemoryError:
+        return Unknown(f"reading it takes more than {limits.memory // MiB} MiB of memory")
+    except Exception as error:  # noqa: BLE001  a library's own, or a bug of ours: it costs this fact only
+        return Unknown(f"the reader failed: {type(error).__name__}: {error!s:.200}")
+
+
 def _send(pipe: int, data: bytes) -> None:
     while data:
         data = data[os.write(pipe, data) :]
 
 
-def _restrict(limits: Limits) -> None:
+def _restrict(limits: Limits, keep: Collection[int]) -> None:
     """Give up what the work does not need, and set bounds to what it does."""
     import resource
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    from preflight import sandbox
+
+    for interrupt in (*INTERRUPTS, signal.SIGALRM):
+        signal.signal(interrupt, signal.SIG_DFL)
+    _release_signals(set())
     signal.setitimer(signal.ITIMER_REAL, limits.wall + 1)  # should the parent be gone
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
@@ -213,6 +261,8 @@ def _restrict(limits: Limits) -> None:
         soft = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (soft, hard))
+    sandbox.close_others(keep)
+    sandbox.confine()
 
 
 def _address_space() -> int:

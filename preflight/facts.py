@@ -32,6 +32,7 @@ ProblemCode = Literal[
     "changed-while-read",
     "read-error",
     "budget-exhausted",
+    "guest-uncontained",  # no child process could be had: of this host, not of the image
     "text-file",
     "compressed-file",  # what holds the image must be unpacked first
     # VHD

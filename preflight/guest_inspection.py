@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from preflight.containment import Limits, Task, run_contained
+from preflight.containment import Task, run_contained
 from preflight.contents import ContentsError
 from preflight.contents.tree import Tree
 from preflight.errors import StructureError
@@ -39,10 +39,9 @@ from preflight.guests.network import read_network
 from preflight.guests.security import read_security
 from preflight.guests.services import read_services
 from preflight.guests.windows import read_windows, read_windows_identity
-from preflight.units import SECTOR, GiB
+from preflight.limits import Limits
+from preflight.units import SECTOR
 
-MAX_READS = 65_536  # a large initramfs in pages of 16 KiB takes some ten thousand
-MAX_BYTES_READ = 1 * GiB
 T = TypeVar("T")
 
 NOT_LINUX = Unknown("not a Linux system")
@@ -55,10 +54,17 @@ class _Architecture(Value, frozen=True):
     read_from: str | None
 
 
-def read_guest(disk: Disk, limits: Limits | None = None) -> Guest | Unknown | None:
-    """The operating system on the disk; None where it holds none. Raises nothing for what the disk holds."""
+def read_guest(
+    disk: Disk, limits: Limits | None = None, uncontained: Callable[[str], None] | None = None
+) -> Guest | Unknown | None:
+    """The operating system on the disk; None where it holds none. Raises nothing for what the disk holds.
+
+    `uncontained` is told why, where it had to be read without a child process.
+    """
+    limits = limits or Limits()
     import_readers(disk.filesystems)
-    reader = _Reader(disk)
+    reader = _Reader(disk, limits)
+    in_place: list[str] = []
     facts = run_contained(
         {
             "root": Task(lambda: reader.files.root, Root | None),
@@ -76,8 +82,12 @@ def read_guest(disk: Disk, limits: Limits | None = None) -> Guest | Unknown | No
             "cost": Task(reader.cost, tuple[int, int]),
         },
         limits,
+        keep=(disk.file.descriptor,),
+        uncontained=in_place.append,
     )
-    if not isinstance(facts["cost"], Unknown):
+    if in_place and uncontained is not None:
+        uncontained(in_place[0])
+    if not in_place and not isinstance(facts["cost"], Unknown):  # the child's counters are not these
         disk.file.count(*facts["cost"])
     root = facts["root"]
     return _guest(root, facts) if isinstance(root, Root) else root
@@ -136,12 +146,12 @@ def _guest(root: Root, facts: dict[str, Any]) -> Guest:
 class _Reader:
     """What the child does, task by task; what one has read serves those after it."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, limits: Limits) -> None:
         self.disk = disk
         self.files = GuestFiles(disk)
         self._reads_before = disk.file.reads
         self._bytes_before = disk.file.bytes_read
-        disk.file.allow(reads=MAX_READS, size=MAX_BYTES_READ)
+        disk.file.allow(reads=limits.reads, size=limits.bytes)
 
     def cost(self) -> tuple[int, int]:
         """How many reads and bytes of the file this child took."""

@@ -15,6 +15,7 @@ from preflight.facts import FileSystem, Image, Partition, PartitionTable, Proble
 from preflight.filesystems import FileSystemReader, Superblock
 from preflight.filesystems.index import recognise
 from preflight.formats import Container, Format, index, raw
+from preflight.limits import Limits
 from preflight.plugins import collect, load
 from preflight.source import BlockSource, Buffered, FileSource, Window
 from preflight.tables import Layout, Table
@@ -33,13 +34,15 @@ _LEFT_UNREAD = ("partition-table-unreadable", "contents-unreadable", "read-error
 _MBR_CONTAINERS = ("0x05", "0x0f", "0x85")  # extended partitions hold others, and nothing of their own
 
 
-def inspect(path: str, *, guest: bool = True) -> Image:
+def inspect(path: str, *, guest: bool = True, limits: Limits | None = None) -> Image:
     """All that can be learned of the image file at `path` without opinion.
 
-    `guest`: whether to look inside file systems. Raises `UnreadableImage`, and nothing else for what the file holds.
+    `guest`: whether to look inside file systems. `limits`: what that may take; without, the defaults. Raises
+    `UnreadableImage`, and nothing else for what the file holds.
     """
-    with FileSource(path) as file:
-        return _Walk(file).image(guest)
+    limits = limits or Limits()
+    with FileSource(path, max_reads=limits.layout_reads, max_bytes=limits.layout_bytes) as file:
+        return _Walk(file, limits).image(guest)
 
 
 class _Area(NamedTuple):
@@ -56,8 +59,9 @@ class _Area(NamedTuple):
 class _Walk:
     """What has been found so far, in the order of the walk."""
 
-    def __init__(self, file: FileSource) -> None:
+    def __init__(self, file: FileSource, limits: Limits) -> None:
         self.file = file
+        self.limits = limits
         self.problems: list[Problem] = []
         self.partitions: tuple[Partition, ...] = ()
         self.volumes: list[Volume] = []
@@ -119,10 +123,16 @@ class _Walk:
                 places=self.places,
                 whole=self.disk,
                 file=self.file,
-            )
+            ),
+            self.limits,
+            self._tell_uncontained,
         )
         self.filesystems = list(with_mount_points(self.filesystems, guest))
         return nothing if guest is None else guest
+
+    def _tell_uncontained(self, reason: str) -> None:
+        message = f"no child process could be started ({reason}), so it was read without limits of memory and time"
+        self._report("guest-uncontained", message, "the guest's files", None)
 
     def _container(self) -> Container:
         """The format that claims the file; what nothing claims is raw."""

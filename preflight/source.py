@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol, Self
 
 from preflight.errors import BudgetExhausted, OutOfBounds, ReadFailed, StructureError, UnreadableImage
-from preflight.units import KiB, MiB
+from preflight.limits import Limits
+from preflight.units import KiB
 
-MAX_READS = 4096  # an honest disk takes some dozens; a loop that escaped its own limit ends here
-MAX_BYTES_READ = 256 * MiB  # more than the largest tables that any format allows, together
+MAX_READS = Limits().layout_reads
+MAX_BYTES_READ = Limits().layout_bytes
 
 
 class BlockSource(Protocol):
@@ -65,6 +66,11 @@ class FileSource:
     def size(self) -> int:
         """Length of the file when it was opened."""
         return self._stat.st_size
+
+    @property
+    def descriptor(self) -> int:
+        """Of the open file."""
+        return self._fd
 
     @property
     def allocated_size(self) -> int | None:

@@ -114,8 +114,8 @@ def test_few_reads_are_taken(system: Path, monkeypatch: pytest.MonkeyPatch) -> N
     opened: list[FileSource] = []
     real = FileSource.__init__
 
-    def remembering(self: FileSource, path: str) -> None:
-        real(self, path)
+    def remembering(self: FileSource, path: str, **budget: int) -> None:
+        real(self, path, **budget)
         opened.append(self)
 
     monkeypatch.setattr(FileSource, "__init__", remembering)

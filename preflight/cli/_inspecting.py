@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import click
 
+from preflight.cli._options import LIMITS
 from preflight.cli._output import Output
 from preflight.errors import InvalidDocument, UnreadableImage
 from preflight.facts import Image
@@ -17,6 +18,7 @@ def inspected(
 
     Raises `ToolError` at once where a second opinion is wanted and nobody is there to give it.
     """
+    limits = click.get_current_context().meta.get(LIMITS)
     if second_opinion:
         from preflight.second_opinion import compared, require  # sh costs 150 ms, and only this option needs it
 
@@ -24,7 +26,7 @@ def inspected(
     found: list[Image | None] = []
     for path in output.progress(paths):
         try:
-            image = inspect(path, guest=not no_guest)
+            image = inspect(path, guest=not no_guest, limits=limits)
         except UnreadableImage as error:
             output.complain(path, error)
             found.append(None)

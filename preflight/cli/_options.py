@@ -102,6 +102,25 @@ no_guest = click.option(
 
 second_opinion = click.option("--second-opinion", is_flag=True, help="Ask qemu-img too, and report where it differs.")
 
+LIMITS = "preflight.limits"  # where in the context they are kept: only the one that inspects asks for them
+
+
+def _keep_limits(ctx: click.Context, _: click.Parameter, settings: tuple[str, ...]) -> None:
+    from preflight.limits import parse
+
+    ctx.meta[LIMITS] = parse(settings)
+
+
+limits = click.option(
+    "--limit",
+    metavar="NAME=VALUE",
+    multiple=True,
+    hidden=True,
+    expose_value=False,
+    callback=_keep_limits,
+    help="Let reading take more or less than preflight.limits says (repeatable).",
+)
+
 judgement = stacked(
     click.option("--strict/--no-strict", default=None, help="Count warnings and undetermined rules as errors."),
     click.option("--ignore", metavar="RULE", multiple=True, help="Do not judge this rule (repeatable)."),

@@ -24,6 +24,7 @@ from preflight.cli._reporting import ReportOutput
 @_options.no_guest
 @_options.second_opinion
 @click.option("--from-json", is_flag=True, help="IMAGE is what `inspect --format json` wrote; - is stdin.")
+@_options.limits
 @_options.reporting("reports")
 def command(
     images: tuple[str, ...],

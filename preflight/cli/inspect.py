@@ -11,6 +11,7 @@ from preflight.cli._reporting import ReportOutput
 @_options.images
 @_options.no_guest
 @_options.second_opinion
+@_options.limits
 @_options.reporting("images")
 def command(
     images: tuple[str, ...],

@@ -50,6 +50,7 @@ from preflight.verdicts import Declared, ImportRequest, Profile, Report, sendabl
 @_configuring.settings
 @_options.no_guest
 @_options.second_opinion
+@_options.limits
 @_options.output
 def command(
     system: str,
