@@ -1,5 +1,25 @@
-"""`python -m preflight`."""
+"""The entry point, and `python -m preflight`: an interrupt is no traceback, not even while the command is imported."""
 
-from preflight.cli import main
+import os
+from typing import NoReturn
 
-main()
+
+def _leave(*_: object) -> NoReturn:
+    """End at once: nothing has been begun yet that would need an end."""
+    os.write(2, b"preflight: interrupted\n")
+    os._exit(130)
+
+
+try:
+    import signal
+
+    signal.signal(signal.SIGINT, _leave)
+except KeyboardInterrupt:
+    _leave()
+except ValueError:  # not the main thread: somebody imports this
+    pass
+
+from preflight.cli import main  # noqa: E402  # it takes 50 ms, in which people change their minds
+
+if __name__ == "__main__":
+    main()

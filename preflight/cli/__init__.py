@@ -1,10 +1,15 @@
 """The command `preflight`: the only place that prints, exits, or reads the environment."""
 
+import contextlib
 import gc
 import importlib
 import io
 import os
+import signal
 import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import click
 
@@ -67,12 +72,14 @@ def cli() -> None:
 def main() -> None:
     """Run the command and exit with one of the documented codes."""
     replace_closed_streams()
+    _on_interrupts(signal.default_int_handler)
     try:
         code = cli.main(standalone_mode=False, prog_name="preflight") or 0
     except click.ClickException as error:
         _show(error)
         code = 2
     except (click.exceptions.Abort, KeyboardInterrupt):
+        _on_interrupts(signal.SIG_IGN)
         say("preflight: interrupted")
         code = 130
     except PreflightError as error:
@@ -92,8 +99,18 @@ def main() -> None:
             "PREFLIGHT_TRACEBACK=1 shows where it happened."
         )
         code = 3
+    _on_interrupts(signal.SIG_IGN)  # what is left is to end
     gc.freeze()  # the last collection would walk all that was imported, for 5 ms, to free what exit frees anyway
     sys.exit(code)
+
+
+def _on_interrupts(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> None:
+    """Take what asks the command to end as an interrupt, or not at all; but not what was ignored from the start."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            with contextlib.suppress(ValueError):  # a test's or an embedder's other thread
+                signal.signal(number, handler)
 
 
 def _show(error: click.ClickException) -> None:
