@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from preflight.facts import Problem as Problem
     from preflight.facts import Unknown as Unknown
     from preflight.guest_facts import Guest as Guest
+    from preflight.limits import Limits as Limits
     from preflight.verdicts import Declared as Declared
     from preflight.verdicts import Finding as Finding
     from preflight.verdicts import ImportRequest as ImportRequest
@@ -38,6 +39,7 @@ _HOMES = {
     "Problem": "facts",
     "Unknown": "facts",
     "Guest": "guest_facts",
+    "Limits": "limits",
     "Declared": "verdicts",
     "Finding": "verdicts",
     "ImportRequest": "verdicts",

@@ -9,14 +9,15 @@ import msgspec
 from preflight import checking, declaring, inspection, profiles, targets
 from preflight.errors import NotReady
 from preflight.facts import Image
+from preflight.limits import Limits
 from preflight.verdicts import Declared, ImportRequest, Report, Role, sendable
 
 
 def inspect(path: str | os.PathLike[str], *, guest: bool = True, limits: Limits | None = None) -> Image:
     """The facts of the image file at `path`.
 
-    `guest`: whether to look inside file systems. `limits`: what reading may take, if not the defaults. Raises `UnreadableImage` where the file cannot be read at all; what
-    is wrong with an image is in its `problems`.
+    `guest`: whether to look inside file systems. `limits`: what reading may take, if not the defaults. Raises
+    `UnreadableImage` where the file cannot be read at all; what is wrong with an image is in its `problems`.
     """
     return inspection.inspect(os.fspath(path), guest=guest, limits=limits)
 
