@@ -13,7 +13,8 @@ def _leave(*_: object) -> NoReturn:
 try:
     import signal
 
-    signal.signal(signal.SIGINT, _leave)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell does to what runs in its background
+        signal.signal(signal.SIGINT, _leave)
 except KeyboardInterrupt:
     _leave()
 except ValueError:  # not the main thread: somebody imports this

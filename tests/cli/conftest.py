@@ -1,5 +1,6 @@
 """Images for the commands, and the command itself, run inside the test."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +24,13 @@ def preflight(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     def call(*arguments: str | Path) -> Result:
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["preflight", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:  # the command does not care, as its process ends with it
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         told = capsys.readouterr()
         assert isinstance(ended.value.code, int)
         validate(told.out)

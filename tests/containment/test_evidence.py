@@ -68,8 +68,12 @@ def test_no_file_but_the_image_is_opened(tmp_path: Path, kind: str, command: str
     path = image(tmp_path, kind)
     log = tmp_path / "trace"
     traced = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={CALLS}", "-s", "4096", sys.executable]
+    elsewhere = tmp_path / "elsewhere"  # with no configuration file of ours
+    elsewhere.mkdir()
     options = ["-B", "-m", "preflight", command, "--format", "json", str(path)]
-    done = subprocess.run([*traced, *options], capture_output=True, env=environment(), timeout=120, check=False)
+    done = subprocess.run(
+        [*traced, *options], capture_output=True, env=environment(), cwd=elsewhere, timeout=120, check=False
+    )
     if b"PTRACE" in done.stderr or b"ptrace" in done.stderr:
         pytest.skip("this host does not let processes be traced")
     assert done.returncode in (0, 1), done.stderr

@@ -13,6 +13,7 @@ from preflight import guest_inspection
 from preflight.errors import UnreadableImage
 from preflight.facts import Unknown
 from preflight.guest_facts import Guest
+from preflight.guest_files import Disk, GuestFiles
 from preflight.inspection import inspect
 from preflight.limits import Limits
 from tests.cli.running import ROOT
@@ -45,11 +46,10 @@ def test_a_file_that_changes_before_its_guest_is_read(
     tmp_path: Path, change: Callable[[Path], None], changed: bool, read: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = Path(shutil.copy(ACCEPTED, tmp_path / "disk.qcow2"))
-    real = guest_inspection.GuestFiles
 
-    def late(disk: guest_inspection.Disk) -> guest_inspection.GuestFiles:
+    def late(disk: Disk) -> GuestFiles:
         change(path)
-        return real(disk)
+        return GuestFiles(disk)
 
     monkeypatch.setattr(guest_inspection, "GuestFiles", late)
     image = inspect(str(path))
