@@ -46,7 +46,7 @@ from tests.fuzz import guests
 from tests.fuzz.bases import changed
 from tests.fuzz.disks import Maker, archives, cpio
 
-MAX_NODES = 200  # files that are looked at of one file system
+MAX_NODES = 40  # files that are looked at of one file system
 MAX_LEVELS = 8
 PIECE = 64 * 1024
 
