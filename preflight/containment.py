@@ -153,7 +153,7 @@ def _cause(status: int) -> str:
     """Why a child ended before its work was done."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        if number == signal.SIGXCPU:
+        if number in (signal.SIGXCPU, signal.SIGPROF):
             return "reading it took more processor time than is allowed"
         if number == signal.SIGALRM:
             return "reading it took too long"
@@ -210,6 +210,7 @@ def _work(tasks: Mapping[str, Task], limits: Limits, pipe: int, keep: Collection
     try:
         _restrict(limits, {pipe, *keep})
         for name, task in tasks.items():
+            signal.setitimer(signal.ITIMER_PROF, limits.task_cpu)
             value = _done(task, limits)
             unknown = value.unknown if isinstance(value, Unknown) else None
             body = msgspec.msgpack.encode(
@@ -243,7 +244,7 @@ def _restrict(limits: Limits, keep: Collection[int]) -> None:
 
     from preflight import sandbox
 
-    for interrupt in (*INTERRUPTS, signal.SIGALRM):
+    for interrupt in (*INTERRUPTS, signal.SIGALRM, signal.SIGPROF):
         signal.signal(interrupt, signal.SIG_DFL)
     _release_signals(set())
     signal.setitimer(signal.ITIMER_REAL, limits.wall + 1)  # should the parent be gone

@@ -9,10 +9,12 @@ from preflight.units import GiB, KiB, MiB
 class Limits(NamedTuple):
     """The budgets for one image; `parse` reads them from text."""
 
-    wall: float = 10.0
-    """Seconds, for all that is read of the guest, in all child processes together."""
-    task_wall: float = 5.0
+    wall: float = 60.0
+    """Seconds, for all that is read of the guest, in all child processes together: a busy host makes all wait."""
+    task_wall: float = 30.0
     """Seconds, for one group of facts about the guest."""
+    task_cpu: float = 5.0
+    """Seconds of processor time, for the same: what ends a loop, however busy the host is."""
     cpu: int = 10
     """Seconds of processor time, for each child process."""
     memory: int = 512 * MiB

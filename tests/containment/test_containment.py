@@ -93,6 +93,12 @@ def test_all_tasks_fail_within_the_limit_of_time() -> None:
     assert all(isinstance(result, Unknown) for result in results.values())
 
 
+def test_a_loop_ends_by_its_processor_time() -> None:
+    results = run_contained({"loop": Task(loop, int), "next": Task(lambda: 1, int)}, Limits(task_cpu=0.5))
+    assert "more processor time" in reason(results["loop"])
+    assert results["next"] == 1
+
+
 def test_a_disk_that_kills_every_child_is_given_up() -> None:
     results = run_contained({str(number): Task(crash, int) for number in range(100)}, LIMITS)
     assert "stopped before" in reason(results["99"])
