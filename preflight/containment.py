@@ -6,6 +6,9 @@ task that it finished. A task in which it dies is `Unknown`, with the reason; a 
 Before its first task the child closes all descriptors but those it is given, sets bounds to memory, time and files, and
 gives up what rights the kernel lets it give up (`preflight.sandbox`). Other threads of this process do not matter: the
 child has the calling one alone, and should another have held a lock in that moment, the limits of time end the wait.
+
+`contained` is a generator, so that a child can work while this process begins with something else: it yields once, when
+its first child has begun. To close it then ends the child.
 """
 
 import contextlib
@@ -13,8 +16,8 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Generator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -27,6 +30,7 @@ MAX_MESSAGE = 16 * MiB  # the facts of a guest take some kilobytes
 INTERRUPTS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
+Result = TypeVar("Result")
 MAX_CHILDREN = 4  # a disk that kills them all is given up: its other facts would take as long
 
 
@@ -50,12 +54,32 @@ def can_contain() -> bool:
     return hasattr(os, "fork")
 
 
+def finished(work: Generator[None, None, Result]) -> Result:
+    """What a generator that yields nothing of interest returns at its end."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+
 def run_contained(
     tasks: Mapping[str, Task],
     limits: Limits | None = None,
     keep: Collection[int] = (),
     uncontained: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
+    """What `contained` returns, waited for."""
+    return finished(contained(tasks, limits, keep, uncontained))
+
+
+def contained(
+    tasks: Mapping[str, Task],
+    limits: Limits | None = None,
+    keep: Collection[int] = (),
+    uncontained: Callable[[str], None] | None = None,
+) -> Generator[None, None, dict[str, Any]]:
     """The results of all tasks by name, each a value of the task's type or an `Unknown`.
 
     `keep`: the descriptors that the tasks need. Raises nothing for what the tasks do. Where no child can be had at all,
@@ -69,7 +93,7 @@ def run_contained(
         if not left:
             break
         try:
-            died = _child(left, limits, deadline, results, keep)
+            died = yield from _child(left, limits, deadline, results, keep)
         except _NoChildError as error:
             if number:  # the work has cost a process already: not this one too
                 results.update(dict.fromkeys(left, Unknown(f"no further child process could be started: {error}")))
@@ -107,7 +131,7 @@ def _fork() -> tuple[int, int, int]:
 
 def _child(
     tasks: Mapping[str, Task], limits: Limits, deadline: float, results: dict[str, Any], keep: Collection[int]
-) -> str | None:
+) -> Generator[None, None, str | None]:
     """Run the tasks in a child and put what it answers into `results`; why it died, None where it did not.
 
     Signals that would interrupt this process are held back while a child begins, so that none is left behind.
@@ -122,6 +146,7 @@ def _child(
         try:
             os.close(writing)
             _release_signals(held)
+            yield
             given_up = _receive(reading, tasks, limits, deadline, results)
         finally:
             os.close(reading)

@@ -5,13 +5,13 @@ read costs only itself. `preflight.guest_files` finds the root and opens what th
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
 
-from preflight.containment import Task, run_contained
+from preflight.containment import Task, contained
 from preflight.contents import ContentsError
 from preflight.contents.tree import Tree
 from preflight.errors import StructureError
@@ -56,16 +56,17 @@ class _Architecture(Value, frozen=True):
 
 def read_guest(
     disk: Disk, limits: Limits | None = None, uncontained: Callable[[str], None] | None = None
-) -> Guest | Unknown | None:
+) -> Generator[None, None, Guest | Unknown | None]:
     """The operating system on the disk; None where it holds none. Raises nothing for what the disk holds.
 
-    `uncontained` is told why, where it had to be read without a child process.
+    It yields while a child reads, see `containment.contained`. `uncontained` is told why, where it had to be read
+    without a child process.
     """
     limits = limits or Limits()
     import_readers(disk.filesystems)
     reader = _Reader(disk, limits)
     in_place: list[str] = []
-    facts = run_contained(
+    facts = yield from contained(
         {
             "root": Task(lambda: reader.files.root, Root | None),
             "architecture": Task(reader.architecture, _Architecture),

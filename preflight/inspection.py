@@ -1,7 +1,8 @@
 """The one walk: from a path to an `Image`. The only caller of formats, tables, volumes and file systems."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ import msgspec
 import preflight.filesystems
 import preflight.tables
 import preflight.volumes
+from preflight.containment import finished
 from preflight.errors import BudgetExhausted, OutOfBounds, ReadFailed, StructureError, UnreadableImage
 from preflight.facts import FileSystem, Image, Partition, PartitionTable, Problem, ProblemCode, Unknown, Volume
 from preflight.filesystems import FileSystemReader, Superblock
@@ -40,9 +42,52 @@ def inspect(path: str, *, guest: bool = True, limits: Limits | None = None) -> I
     `guest`: whether to look inside file systems. `limits`: what that may take; without, the defaults. Raises
     `UnreadableImage`, and nothing else for what the file holds.
     """
-    limits = limits or Limits()
+    return finished(_inspecting(path, guest, limits or Limits()))
+
+
+def inspect_all(
+    paths: Iterable[str], *, guest: bool = True, limits: Limits | None = None
+) -> Iterator[Image | UnreadableImage]:
+    """The images at `paths`, or why one cannot be read, in their order; their guests are read side by side."""
+    begun: deque[_Begun] = deque()
+    try:
+        for path in paths:
+            begun.append(_Begun(_inspecting(path, guest, limits or Limits())))
+            if len(begun) > (os.cpu_count() or 1):
+                yield begun.popleft().outcome()
+        while begun:
+            yield begun.popleft().outcome()
+    finally:
+        for left in begun:
+            left.work.close()
+
+
+class _Begun:
+    """An inspection that has come as far as its guest, which a child reads."""
+
+    def __init__(self, work: Generator[None, None, Image]) -> None:
+        self.work = work
+        self._outcome: Image | UnreadableImage | None = None
+        self._advance()
+
+    def outcome(self) -> Image | UnreadableImage:
+        while self._outcome is None:
+            self._advance()
+        return self._outcome
+
+    def _advance(self) -> None:
+        try:
+            next(self.work)
+        except StopIteration as end:
+            self._outcome = end.value
+        except UnreadableImage as error:
+            self._outcome = error
+
+
+def _inspecting(path: str, guest: bool, limits: Limits) -> Generator[None, None, Image]:
+    """The image at `path`; it yields while a child reads the guest."""
     with FileSource(path, max_reads=limits.layout_reads, max_bytes=limits.layout_bytes) as file:
-        return _Walk(file, limits).image(guest)
+        return (yield from _Walk(file, limits).image(guest))
 
 
 class _Area(NamedTuple):
@@ -69,15 +114,15 @@ class _Walk:
         self.places: dict[str, BlockSource] = {}
         self.disk: BlockSource | None = None
 
-    def image(self, guest: bool) -> Image:
-        """Walk from the file inwards and return what was found."""
+    def image(self, guest: bool) -> Generator[None, None, Image]:
+        """Walk from the file inwards and return what was found; yield while a child reads the guest."""
         container = self._container()
         self.problems += container.problems
         table = self._disk(container) if container.guest else None
         details = container.format_details
         if container.format == "raw" and table and table.type == "none" and not self.filesystems:
             details = {**details, **self._hint()}
-        found_guest = self._guest(guest, container, table)
+        found_guest = yield from self._guest(guest, container, table)
         if self.file.changed():
             self._report("changed-while-read", "it was written to while it was read", "the file", None)
         path = self.file.path
@@ -99,7 +144,9 @@ class _Walk:
             problems=tuple(dict.fromkeys(self.problems)),
         )
 
-    def _guest(self, asked: bool, container: Container, table: PartitionTable | None) -> "Guest | Unknown | None":
+    def _guest(
+        self, asked: bool, container: Container, table: PartitionTable | None
+    ) -> "Generator[None, None, Guest | Unknown | None]":
         """The operating system inside, and with it the mount points of the file systems."""
         if container.guest is None and not self.problems:
             return Unknown(f"preflight does not look into {container.format}")
@@ -114,7 +161,7 @@ class _Walk:
         from preflight.guest_files import Disk  # with their libraries these cost 30 ms
         from preflight.guest_inspection import read_guest, with_mount_points
 
-        guest = read_guest(
+        guest = yield from read_guest(
             Disk(
                 table=table,
                 partitions=self.partitions,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from preflight import inspection
 from preflight.errors import UnreadableImage
 from preflight.facts import Image, Unknown
 from preflight.filesystems import index as superblocks
@@ -629,3 +630,33 @@ def test_each_magic_alone_gives_an_image(tmp_path: Path, filler: bytes) -> None:
         at = offset if offset >= 0 else len(data) + offset
         data[at : at + len(magic)] = magic
         image_in_time(written(tmp_path / "any", bytes(data)))
+
+
+# several images
+
+
+def test_several_images_come_in_their_order_with_those_that_cannot_be_read(tmp_path: Path) -> None:
+    paths = []
+    for number in range(7):
+        path = tmp_path / f"{number}.raw"
+        if number == 2:
+            path.mkdir()
+        elif number != 5:
+            disks.ext4(path, 4 * MiB + number * MiB)
+        paths.append(str(path))
+    outcomes = list(inspection.inspect_all(paths))
+    assert [type(outcome) for outcome in outcomes] == [
+        UnreadableImage if number in (2, 5) else Image for number in range(7)
+    ]
+    assert [outcome for outcome in outcomes if isinstance(outcome, Image)] == [
+        inspect(path) for number, path in enumerate(paths) if number not in (2, 5)
+    ]
+
+
+def test_who_takes_no_more_images_leaves_no_child(tmp_path: Path) -> None:
+    disks.ext4(tmp_path / "disk.raw", 4 * MiB)
+    images = inspection.inspect_all([str(tmp_path / "disk.raw")] * 9)
+    next(images)
+    images.close()  # type: ignore[attr-defined]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

@@ -8,7 +8,7 @@ from preflight.cli._options import LIMITS
 from preflight.cli._output import Output
 from preflight.errors import InvalidDocument, UnreadableImage
 from preflight.facts import Image
-from preflight.inspection import inspect
+from preflight.inspection import inspect_all
 
 
 def inspected(
@@ -24,14 +24,13 @@ def inspected(
 
         require()
     found: list[Image | None] = []
-    for path in output.progress(paths):
-        try:
-            image = inspect(path, guest=not no_guest, limits=limits)
-        except UnreadableImage as error:
-            output.complain(path, error)
+    outcomes = inspect_all(output.progress(paths), guest=not no_guest, limits=limits)
+    for path, outcome in zip(paths, outcomes, strict=True):
+        if isinstance(outcome, UnreadableImage):
+            output.complain(path, outcome)
             found.append(None)
-            continue
-        found.append(compared(image, path) if second_opinion else image)
+        else:
+            found.append(compared(outcome, path) if second_opinion else outcome)
     return found
 
 

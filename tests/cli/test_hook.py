@@ -110,7 +110,7 @@ def test_an_image_that_cannot_be_read_is_code_3(
     def refuse(path: str, **_: object) -> None:
         raise UnreadableImage("cannot open: Permission denied")
 
-    monkeypatch.setattr("preflight.cli._inspecting.inspect", refuse)
+    monkeypatch.setattr("preflight.inspection.FileSource", refuse)
     told = preflight("hook", "system.qcow2")
     assert (told.code, told.err) == (3, "preflight: system.qcow2: cannot open: Permission denied\n")
 

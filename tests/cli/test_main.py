@@ -114,7 +114,7 @@ def failing(error: BaseException) -> Callable[..., object]:
 
 
 def test_an_interrupt_is_code_130(preflight: Command, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("preflight.cli._inspecting.inspect", failing(KeyboardInterrupt()))
+    monkeypatch.setattr("preflight.cli._inspecting.inspect_all", failing(KeyboardInterrupt()))
     told = preflight("inspect", images / "system.raw")
     assert (told.code, told.out) == (130, "")
     assert told.err.strip() == "preflight: interrupted"
@@ -145,7 +145,7 @@ def test_an_interrupted_process_ends_with_130(images: Path, tmp_path: Path) -> N
 def test_a_bug_of_ours_is_a_word_and_no_traceback(
     preflight: Command, images: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr("preflight.cli._inspecting.inspect", failing(error))
+    monkeypatch.setattr("preflight.cli._inspecting.inspect_all", failing(error))
     told = preflight("inspect", images / "system.raw")
     assert told.code in (2, 3)
     assert told.out == ""
@@ -154,7 +154,7 @@ def test_a_bug_of_ours_is_a_word_and_no_traceback(
 
 
 def test_a_bug_of_ours_can_be_traced(preflight: Command, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("preflight.cli._inspecting.inspect", failing(AssertionError("a bug")))
+    monkeypatch.setattr("preflight.cli._inspecting.inspect_all", failing(AssertionError("a bug")))
     monkeypatch.setenv("PREFLIGHT_TRACEBACK", "1")
     with pytest.raises(AssertionError, match="a bug"):
         preflight("inspect", images / "system.raw")
@@ -163,7 +163,7 @@ def test_a_bug_of_ours_can_be_traced(preflight: Command, images: Path, monkeypat
 def test_a_bug_that_quotes_the_image_is_escaped(
     preflight: Command, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("preflight.cli._inspecting.inspect", failing(ValueError(f"{ESCAPE}[31m")))
+    monkeypatch.setattr("preflight.cli._inspecting.inspect_all", failing(ValueError(f"{ESCAPE}[31m")))
     assert ESCAPE not in preflight("inspect", images / "system.raw").err
 
 
@@ -501,9 +501,10 @@ def test_progress_is_shown_for_several_images_and_wiped(images: Path) -> None:
     told = at_terminal("inspect", "--format", "json", images / "system.raw", images / "absent", images / "data.raw")
     assert "\x1b[K1/3 " in told.out
     assert "\x1b[K3/3 " in told.out
-    # The error begins a line of its own, and the result follows a wiped one.
-    assert "\r\x1b[Kpreflight: " in told.out
-    assert "\r\x1b[K{" in told.out
+    # The error and the result begin lines of their own, or follow a wiped one.
+    assert re.search(r"\r\x1b\[Kpreflight: [^\n]*absent[^\n]*\n", told.out)
+    assert re.search(r"(\n|\r\x1b\[K){\n", told.out)
+    assert re.search(r"3/3 [^\r\n]*\r\x1b\[K", told.out)
 
 
 def test_quiet_shows_no_progress(images: Path) -> None:
