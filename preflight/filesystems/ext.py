@@ -8,11 +8,12 @@ e2fsprogs.
 
 from typing import Any
 
-from construct import Bytes, Int32ul, Padding, Struct
+from construct import Bytes, Int8ul, Int16ul, Int32ul, Padding, Struct
 
 from preflight.binary import crc32c, parse, uuid_text
 from preflight.facts import Problem
 from preflight.filesystems import FileSystemReader, Superblock
+from preflight.filesystems._ext_geometry import impossible
 from preflight.filesystems._fields import MAX_SIZE, label
 from preflight.source import BlockSource
 
@@ -37,18 +38,27 @@ SUPERBLOCK = Struct(
     "s_magic" / Bytes(2),
     Padding(18),  # s_state … s_creator_os
     "s_rev_level" / Int32ul,
-    Padding(12),  # s_def_resuid … s_block_group_nr
+    Padding(4),  # s_def_resuid, s_def_resgid
+    "s_first_ino" / Int32ul,
+    "s_inode_size" / Int16ul,
+    Padding(2),  # s_block_group_nr
     "s_feature_compat" / Int32ul,
     "s_feature_incompat" / Int32ul,
     "s_feature_ro_compat" / Int32ul,
     "s_uuid" / Bytes(16),
     "s_volume_name" / Bytes(16),
     "s_last_mounted" / Bytes(64),
-    Padding(136),  # s_algorithm_usage_bitmap … s_jnl_blocks
+    Padding(54),  # s_algorithm_usage_bitmap … s_jnl_backup_type and others
+    "s_desc_size" / Int16ul,
+    Padding(4),  # s_default_mount_opts
+    "s_first_meta_bg" / Int32ul,
+    Padding(72),  # s_mkfs_time … s_jnl_blocks
     "s_blocks_count_hi" / Int32ul,
     Padding(12),  # s_r_blocks_count_hi … s_want_extra_isize
     "s_flags" / Int32ul,
-    Padding(664),  # s_raid_stride … s_reserved
+    Padding(17),  # s_raid_stride … s_log_groups_per_flex
+    "s_checksum_type" / Int8ul,
+    Padding(646),  # s_encryption_level … s_reserved
     "s_checksum" / Int32ul,
 )
 
@@ -138,6 +148,9 @@ def read(source: BlockSource) -> Superblock | None:
     if type_ is None:
         return None
     size, problems = _size(superblock)
+    if size is not None and type_ != "jbd":
+        blocks = size // (1024 << superblock.s_log_block_size)
+        problems += [_problem(reason, field) for reason, field in impossible(superblock, blocks)]
     if superblock.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM:
         # libblkid since 2.40 does not name a file system whose checksum differs; a damaged one is better named.
         computed = crc32c(data[:CHECKSUM_OFFSET])
