@@ -9,7 +9,7 @@ import msgspec
 from preflight.binary import crc32c, parse, parse_at
 from preflight.contents import ContentsError
 from preflight.contents import _xfs_layouts as layouts
-from preflight.filesystems.xfs import SUPERBLOCK, XFS_SB_MAGIC, XFS_SB_VERSION_NUMBITS, is_sane
+from preflight.filesystems.xfs import SUPERBLOCK, XFS_SB_MAGIC, XFS_SB_VERSION_NUMBITS, impossible
 from preflight.source import BlockSource
 from preflight.units import KiB
 
@@ -52,7 +52,7 @@ class Filesystem:
         self.is_sealed: bool = version == layouts.XFS_SB_VERSION_5
         """Whether metadata have checksums, as in version 5."""
         _check_features(version, superblock.sb_versionnum, superblock.sb_features_incompat)
-        if not is_sane(superblock) or superblock.sb_agblklog != (superblock.sb_agblocks - 1).bit_length():
+        if impossible(superblock) or superblock.sb_agblklog != (superblock.sb_agblocks - 1).bit_length():
             raise ContentsError(f"{WHERE}: its sizes of blocks, inodes and allocation groups contradict each other")
         incompat: int = superblock.sb_features_incompat if self.is_sealed else 0
         self.block_size: int = superblock.sb_blocksize

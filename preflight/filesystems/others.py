@@ -13,7 +13,7 @@ from preflight.filesystems import FileSystemReader, Superblock
 from preflight.filesystems._fields import label
 from preflight.filesystems._sizes import stated_size
 from preflight.filesystems.xfs import SUPERBLOCK as EXFS_SUPERBLOCK  # exfs has changed the magic only
-from preflight.filesystems.xfs import is_sane as exfsis_sane
+from preflight.filesystems.xfs import impossible
 from preflight.source import BlockSource
 from preflight.units import KiB
 
@@ -131,7 +131,7 @@ def _read_nss(source: BlockSource) -> Superblock:
 
 def _read_exfs(source: BlockSource) -> Superblock | None:
     superblock = parse_at(EXFS_SUPERBLOCK, source, 0, "exfs superblock")
-    if not exfsis_sane(superblock):
+    if impossible(superblock) is not None:
         return None
     size, problems = stated_size(superblock.sb_dblocks, superblock.sb_blocksize, "exfs superblock", 8)
     return Superblock(

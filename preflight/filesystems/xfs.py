@@ -77,8 +77,17 @@ MIN_AG_BLOCKS = 64
 def read(source: BlockSource) -> Superblock | None:
     """The superblock at byte 0; those of the other allocation groups are not looked at."""
     superblock = parse_at(SUPERBLOCK, source, 0, "XFS superblock")
-    if superblock.sb_magicnum != XFS_SB_MAGIC or not is_sane(superblock):
+    if superblock.sb_magicnum != XFS_SB_MAGIC:
         return None
+    wrong = impossible(superblock)
+    if wrong is not None:  # libblkid does not name it, and Linux does not mount it; a damaged one is better named
+        return Superblock(
+            "xfs",
+            uuid=uuid_text(superblock.sb_uuid),
+            label=label(superblock.sb_fname),
+            size=None,
+            problems=(_problem(*wrong),),
+        )
     return Superblock(
         "xfs",
         uuid=uuid_text(superblock.sb_uuid),
@@ -88,24 +97,29 @@ def read(source: BlockSource) -> Superblock | None:
     )
 
 
-def is_sane(superblock: Any) -> bool:
-    """Whether the geometry is possible: what libblkid asks beside the magic."""
-    rextsize = superblock.sb_rextsize * superblock.sb_blocksize
-    return (
-        superblock.sb_sectlog in SECTLOG
-        and superblock.sb_sectsize == 1 << superblock.sb_sectlog
-        and superblock.sb_blocklog in BLOCKLOG
-        and superblock.sb_blocksize == 1 << superblock.sb_blocklog
-        and superblock.sb_inodelog in INODELOG
-        and superblock.sb_inodesize == 1 << superblock.sb_inodelog
-        and superblock.sb_blocklog - superblock.sb_inodelog == superblock.sb_inopblog
-        and MIN_RTEXTSIZE <= rextsize <= MAX_RTEXTSIZE
-        and superblock.sb_imax_pct <= 100
-        and superblock.sb_agcount > 0
-        and 0 < superblock.sb_dblocks * superblock.sb_blocksize <= MAX_SIZE
-        and (superblock.sb_agcount - 1) * superblock.sb_agblocks + MIN_AG_BLOCKS <= superblock.sb_dblocks
-        and superblock.sb_dblocks <= superblock.sb_agcount * superblock.sb_agblocks
+def impossible(superblock: Any) -> tuple[str, int] | None:
+    """The first thing about the geometry that cannot be, with its byte: what libblkid asks beside the magic."""
+    one = superblock
+    rextsize = one.sb_rextsize * one.sb_blocksize
+    groups = one.sb_agcount * one.sb_agblocks
+    checks = (
+        ("sb_sectlog", 0x79, one.sb_sectlog in SECTLOG),
+        ("sb_sectsize", 0x66, one.sb_sectlog in SECTLOG and one.sb_sectsize == 1 << one.sb_sectlog),
+        ("sb_blocklog", 0x78, one.sb_blocklog in BLOCKLOG),
+        ("sb_blocksize", 0x04, one.sb_blocklog in BLOCKLOG and one.sb_blocksize == 1 << one.sb_blocklog),
+        ("sb_inodelog", 0x7A, one.sb_inodelog in INODELOG),
+        ("sb_inodesize", 0x68, one.sb_inodelog in INODELOG and one.sb_inodesize == 1 << one.sb_inodelog),
+        ("sb_inopblog", 0x7B, one.sb_blocklog - one.sb_inodelog == one.sb_inopblog),
+        ("sb_rextsize", 0x50, MIN_RTEXTSIZE <= rextsize <= MAX_RTEXTSIZE),
+        ("sb_imax_pct", 0x7F, one.sb_imax_pct <= 100),
+        ("sb_agcount", 0x58, one.sb_agcount > 0),
+        ("sb_dblocks", 0x08, 0 < one.sb_dblocks * one.sb_blocksize <= MAX_SIZE),
+        ("sb_agblocks", 0x54, groups - one.sb_agblocks + MIN_AG_BLOCKS <= one.sb_dblocks <= groups),
     )
+    for name, offset, possible in checks:
+        if not possible:
+            return f"{name} is {superblock[name]}, which the other fields or their bounds contradict", offset
+    return None
 
 
 def _verify(source: BlockSource, superblock: Any) -> tuple[Problem, ...]:
