@@ -59,6 +59,8 @@ SUPERBLOCK = Struct(
 
 CSUM_SIZE = 32
 CSUM_TYPE_CRC32C, CSUM_TYPE_XXHASH64, CSUM_TYPE_SHA256, CSUM_TYPE_BLAKE2B = range(4)
+BTRFS_MAX_LEVEL = 8
+LEVELS = {"root_level": 0xC6, "chunk_root_level": 0xC7, "log_root_level": 0xC8}
 
 MIN_SIZE = 1 * MiB  # libblkid's own limit
 
@@ -110,6 +112,12 @@ def _verify(data: bytes, offset: int = PRIMARY_OFFSET) -> tuple[Problem, ...]:
     superblock = _parse(data, offset)
     if superblock.bytenr != offset:
         return (_problem(f"bytenr is {superblock.bytenr:#x}, expected is its own place {offset:#x}", offset + 0x30),)
+    if superblock.csum_type > CSUM_TYPE_BLAKE2B:
+        found = f"csum_type is {superblock.csum_type}, known are 0 to {CSUM_TYPE_BLAKE2B}"
+        return (_problem(found, offset + 0xC4),)
+    for name, field in LEVELS.items():
+        if superblock[name] >= BTRFS_MAX_LEVEL:
+            return (_problem(f"{name} is {superblock[name]}, expected is below {BTRFS_MAX_LEVEL}", offset + field),)
     if not 0 < superblock.dev_item_total_bytes <= MAX_SIZE:
         found = f"dev_item.total_bytes is {superblock.dev_item_total_bytes} bytes, expected is 1 to {MAX_SIZE}"
         return (_problem(found, offset + 0xD1),)

@@ -118,10 +118,26 @@ def test_impossible_field_is_a_problem(fields: dict[str, int], offset: int, size
     assert found.size == size
 
 
-def test_unknown_checksum_type_is_not_judged() -> None:
-    found = ask(FILESYSTEM, on_disk(superblock(csum_type=9)))
+def test_xxhash_is_not_computed() -> None:
+    found = ask(FILESYSTEM, on_disk(superblock(csum_type=1)))
     assert found is not None
     assert not found.problems
+
+
+@pytest.mark.parametrize(
+    ("fields", "offset"),
+    [
+        ({"csum_type": 4}, 0xC4),
+        ({"csum_type": 0xFFFF}, 0xC4),
+        ({"root_level": 8}, 0xC6),
+        ({"chunk_root_level": 8}, 0xC7),
+        ({"log_root_level": 255}, 0xC8),
+    ],
+)
+def test_what_no_kernel_mounts_is_reported_at_its_byte(fields: dict[str, int], offset: int) -> None:
+    found = ask(FILESYSTEM, on_disk(superblock(**fields)))
+    assert found is not None
+    assert [problem.offset for problem in found.problems] == [64 * KiB + offset]
 
 
 def test_disk_below_1_mib_holds_no_btrfs() -> None:
