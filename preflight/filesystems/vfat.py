@@ -130,6 +130,9 @@ def read(source: BlockSource) -> Superblock | None:
         serial = fat16.BS_VolID if fat16.BS_BootSig in EXTENDED_BOOT_SIGNATURES else bytes(4)
     else:
         serial = fat32.BS_VolID
+        if not 2 <= fat32.BPB_RootClus < clusters + 2:
+            message = f"BPB_RootClus is {fat32.BPB_RootClus}, there are the clusters 2 to {clusters + 1}"
+            problems.append(_problem(message, "FAT boot sector", 0x2C))
         problems += _check_fsinfo(source, bpb, fat32)
     name = None
     try:

@@ -239,3 +239,12 @@ def test_any_changed_byte_stays_within_the_protocol(position: int, value: int) -
 def test_any_bytes_stay_within_the_protocol(data: bytes) -> None:
     stays_within_protocol(FILESYSTEM, data)
     stays_within_protocol(FILESYSTEM, data.ljust(510, b"\0")[:510] + b"\x55\xaa" + bytes(8 * KiB))
+
+
+@pytest.mark.parametrize("cluster", [0, 1, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_root_directory_in_no_cluster_is_a_problem_at_its_byte(tmp_path: Path, cluster: int) -> None:
+    path = patched(make(tmp_path / "disk", "-F", "32", size=64 * MiB), 0x2C, struct.pack("<I", cluster))
+    found = ask_file(FILESYSTEM, path)
+    assert found is not None
+    assert [(problem.code, problem.offset) for problem in found.problems] == [("superblock-invalid", 0x2C)]
+    run("fsck.vfat", "-n", path, ok=(1,))
