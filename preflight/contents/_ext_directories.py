@@ -18,6 +18,7 @@ from preflight.units import KiB, MiB
 
 MAX_DIRECTORY_BYTES = 32 * MiB  # 65536 names of 255 bytes are 17 MiB; a directory does not shrink when emptied
 CHUNK = 64 * KiB  # read at once: a whole number of blocks, whatever their size
+SHORTEST_REC_LEN = 12  # an entry with a name of one byte, and any that is not used: ext4_dir_rec_len(1)
 LONGEST_REC_LEN = (0, 65535)  # both stand for 65536, which 16 bits cannot
 NO_NAMES = (b"", b".", b"..")
 ENTRY = struct.Struct(layouts.DIRECTORY_ENTRY_FORMAT)
@@ -83,7 +84,8 @@ def _parse(filesystem: Filesystem, directory: Inode, data: bytes) -> Iterator[En
             rec_len = 64 * KiB
         if not has_file_type:
             name_len |= file_type << 8
-        if not layouts.DIRECTORY_ENTRY_SIZE + (name_len if inode else 0) <= rec_len <= rest:
+        needed = max(SHORTEST_REC_LEN, layouts.DIRECTORY_ENTRY_SIZE + (name_len if inode else 0))
+        if rec_len % 4 or not needed <= rec_len <= rest:
             raise ContentsError(
                 f"{directory.where}: an entry with a name of {name_len} bytes has rec_len {rec_len},"
                 f" {rest} bytes are left in its block"

@@ -338,7 +338,7 @@ def test_a_tree_of_extents_that_leads_back_to_itself_ends(image: Path) -> None:
             whole(reader, "pieces")
 
 
-@pytest.mark.parametrize(("rec_len", "name_len"), [(0, 4), (7, 0), (2048, 4), (12, 200)])
+@pytest.mark.parametrize(("rec_len", "name_len"), [(0, 4), (7, 0), (8, 0), (11, 1), (13, 1), (2048, 4), (12, 200)])
 def test_a_damaged_directory_entry_is_refused(rec_len: int, name_len: int, image: Path) -> None:
     changed = rec_len.to_bytes(2, "little") + bytes([name_len])
     with unlimited(image) as source:
