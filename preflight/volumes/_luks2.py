@@ -159,6 +159,8 @@ def _payload_size(copy: _Copy, total: int, errors: list[StructureError]) -> int 
     keyslots_size = _check_areas(copy, root, errors)
     where, offset = _json_place(copy)
     segments = _objects(root, "segments", copy)
+    if not segments:  # cryptsetup refuses the header
+        raise StructureError(where, offset, "there are no segments, so no data")
     size = 0
     for name, segment in sorted(segments.items()):
         flags = segment.get("flags", [])

@@ -288,6 +288,7 @@ def test_segments_make_the_size_of_the_payload(segments: dict[str, Any], size: i
         metadata(segments={"0": None}),
         metadata(segments={str(n): crypt(16 * MiB) for n in range(MAX_OBJECTS + 1)}),
         metadata(segments=[]),
+        metadata(segments={}),
         metadata(config={}),
         metadata(config=None),
         metadata(keyslots={"0": {}}),
