@@ -142,11 +142,11 @@ class LibyalReader:
     def read(self, node: Node, offset: int, size: int) -> bytes:
         """See `FileReader.read`."""
         handle = _handle(node, "file")
+        if handle.refused:
+            raise ContentsError(f"{self._name}: {handle.refused}")
         size = min(size, node.size - offset)
         if offset < 0 or size <= 0:
             return b""
-        if handle.refused:
-            raise ContentsError(f"{self._name}: {handle.refused}")
         parts = []
         with self.asking():
             while size:

@@ -35,6 +35,9 @@ SPECIAL_TAGS = (
     0x80000026,  # IO_REPARSE_TAG_LX_BLK
 )
 
+DAMAGED = "its record in the MFT is damaged"
+RECORD_NUMBER = (1 << 48) - 1  # of a file reference; the rest counts how often the record was used
+
 MAX_TARGET = 4095  # what `FileReader.target` allows
 OBJECT_PREFIX = "\\??\\"  # the object manager's name for what the Win32 subsystem calls drives
 SYSTEM_DRIVE = "C:"
@@ -49,6 +52,13 @@ class NtfsReader(LibyalReader):
 
         super().__init__("libfsntfs", "\\", pyfsntfs.volume, _node, source)
 
+    def lookup(self, directory: Node, name: str) -> Node | None:
+        """See `FileReader.lookup`."""
+        node = super().lookup(directory, name)
+        if node is not None and node.handle.refused == DAMAGED:  # it may have been a directory
+            raise ContentsError(f"{self._name}: {node.handle.path}: {DAMAGED}")
+        return node
+
     def target(self, link: Node) -> str:
         """See `FileReader.target`."""
         if link.kind != "symlink":
@@ -58,6 +68,8 @@ class NtfsReader(LibyalReader):
 
 
 def _node(path: str, entry: Any) -> Node:
+    if _is_damaged(entry):
+        return Node("file", 0, None, Handle(path, entry, DAMAGED))
     attributes: int = entry.file_attribute_flags or 0  # None for what has no $STANDARD_INFORMATION
     is_directory: bool = entry.has_directory_entries_index()
     refused = "the file is encrypted" if attributes & FILE_ATTRIBUTE_ENCRYPTED else None
@@ -74,6 +86,19 @@ def _node(path: str, entry: Any) -> Node:
         if point.tag != IO_REPARSE_TAG_WOF or not entry.has_alternate_data_stream_by_name(WOF_STREAM):
             refused = f"the data of the file are elsewhere, its reparse point has tag {point.tag:#010x}"
     return Node("directory" if is_directory else "file", entry.size, None, Handle(path, entry, refused))
+
+
+def _is_damaged(entry: Any) -> bool:
+    """Whether the record is not the one that the directory names, or is only a part of another's.
+
+    In place of a record without its signature, libfsntfs 20260501 gives record 0, the MFT itself.
+    """
+    if entry.base_record_file_reference:
+        return True
+    if not entry.has_i30_entry():
+        return False  # the root, or reached in another way than by a directory
+    named, got = entry.get_i30_file_reference(), entry.file_reference
+    return named is not None and got is not None and bool((named ^ got) & RECORD_NUMBER)
 
 
 def _reparse_point(entry: Any) -> Any:

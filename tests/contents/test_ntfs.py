@@ -139,7 +139,11 @@ def test_a_target_outside_is_none(substitute_name: str, path: str | None) -> Non
 def test_an_encrypted_file_is_refused() -> None:
     class Entry:
         file_attribute_flags = ntfs.FILE_ATTRIBUTE_ENCRYPTED
+        base_record_file_reference = 0
         size = 10
+
+        def has_i30_entry(self) -> bool:
+            return False
 
         def has_directory_entries_index(self) -> bool:
             return False
@@ -148,6 +152,30 @@ def test_an_encrypted_file_is_refused() -> None:
     assert (node.kind, node.size) == ("file", 10)
     with pytest.raises(ContentsError, match="libfsntfs: the file is encrypted"):
         ntfs.NtfsReader(capture("ntfs/windows")).read(node, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(0, b"BAAD"), (0, bytes(4)), (3, b"X"), (0x20, b"\5\0\0\0")],
+    ids=["BAAD", "no signature", "one byte", "a part of another record"],
+)  # fmt: skip
+def test_a_damaged_record_is_refused_and_not_another_read_in_its_place(tmp_path: Path, field: int, value: bytes) -> None:
+    require("mkntfs", "ntfscp", "ntfscat")
+    path = sparse(tmp_path / "ntfs", 8 * MiB)
+    run("mkntfs", "-q", "-Q", "-F", "-s", "512", "-c", "4096", path)
+    for name in ("first", "second"):
+        (tmp_path / name).write_bytes(name.encode())
+        run("ntfscp", path, tmp_path / name, name)
+    data = path.read_bytes()
+    record = int.from_bytes(data[48:56], "little") * 4096 + 64 * KiB  # 64 records are the system's
+    changes = {record + field: value}
+    with unlimited(path) as source:
+        reader = ntfs.NtfsReader(Changed(source, changes))
+        with pytest.raises(ContentsError, match="its record in the MFT is damaged"):
+            reader.lookup(reader.root, "first")
+        listed = dict(reader.entries(reader.root))
+        with pytest.raises(ContentsError, match="its record in the MFT is damaged"):
+            reader.read(listed["first"], 0, 10)
+        assert whole(reader, "second") == b"second"
 
 
 def test_one_kind_is_not_read_as_another(reader: ntfs.NtfsReader) -> None:
