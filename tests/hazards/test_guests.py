@@ -11,6 +11,7 @@ from preflight.facts import Partition
 from preflight.plugins import collect
 from tests import builders
 from tests.guests import test_hives as hives
+from tests.guests.hives import ROOT_CELL
 from tests.hazards.rows import hazard
 
 
@@ -18,9 +19,9 @@ from tests.hazards.rows import hazard
 @pytest.mark.parametrize(
     "cells",
     [
-        hives.with_list(hives.leaf(b"li", [hives.ROOT_CELL]), size=0),
-        hives.with_list(hives.leaf(b"li", [hives.ROOT_CELL]), size=16),
-        hives.with_list(hives.leaf(b"li", [hives.ROOT_CELL]), size=-(2**31)),
+        hives.with_list(hives.leaf(b"li", [ROOT_CELL]), size=0),
+        hives.with_list(hives.leaf(b"li", [ROOT_CELL]), size=16),
+        hives.with_list(hives.leaf(b"li", [ROOT_CELL]), size=-(2**31)),
         hives.looping_root(),
         hives.with_list_at(0xFFFF_FFF8),
         hives.with_list(b"li\xff\xff"),
@@ -37,7 +38,7 @@ def test_a_hostile_list_of_keys_is_refused_at_its_byte(cells: hives.Cells) -> No
 @pytest.mark.parametrize("count", [65_536, 0x7FFF_FFFF, 0xFFFF_FFFF])
 def test_a_hostile_count_of_values_is_refused(count: int) -> None:
     cells = hives.Cells()
-    cells.root(number_of_key_values=count, list=hives.ROOT_CELL)
+    cells.root(number_of_key_values=count, list=ROOT_CELL)
     with pytest.raises(StructureError):
         hives.opened(cells.data()).text("Name")
 
@@ -88,5 +89,3 @@ def _strings(value: object) -> list[str]:
         elif isinstance(one, list):
             waiting += one
     return found
-
-

@@ -142,7 +142,7 @@ def test_an_external_data_file_is_named_and_never_opened(tmp_path: Path, no_othe
     ids=lambda value: str(value).replace(" ", ""),
 )  # fmt: skip
 def test_a_field_out_of_its_bounds_is_refused_at_its_byte(
-    tmp_path: Path, fields: dict[str, int], code: str, offset: int
+    tmp_path: Path, fields: dict[str, Any], code: str, offset: int
 ) -> None:
     found = seen(tmp_path / "disk.qcow2", image(**fields))
     assert found.format == "qcow2"
@@ -181,7 +181,7 @@ def test_a_disk_of_size_0_is_no_damage(tmp_path: Path) -> None:
         ({"nb_snapshots": 1, "snapshots_offset": 5 * CLUSTER + 8}, TABLE, SNAPSHOTS_OFFSET),
     ],
 )  # fmt: skip
-def test_snapshots_out_of_bounds_are_refused(tmp_path: Path, fields: dict[str, int], code: str, offset: int) -> None:
+def test_snapshots_out_of_bounds_are_refused(tmp_path: Path, fields: dict[str, Any], code: str, offset: int) -> None:
     found = seen(tmp_path / "disk.qcow2", image(extra=bytes(CLUSTER), **fields))
     assert (code, "qcow2 header", offset) in told(found)
 

@@ -14,12 +14,12 @@ TABLE = ROOT.parent / "shared" / "reference" / "hazards.md"
 
 def _marked() -> dict[str, str]:
     """By row, a test that is marked with it."""
-    found = {}
+    found: dict[str, str] = {}
     for info in pkgutil.iter_modules(tests.hazards.__path__):
         module = importlib.import_module(f"tests.hazards.{info.name}")
         for name, value in vars(module).items():
             if name.startswith("test_"):
-                found |= {row: f"{info.name}.{name}" for row in getattr(value, "hazards", ())}
+                found |= dict.fromkeys(getattr(value, "hazards", ()), f"{info.name}.{name}")
     return found
 
 

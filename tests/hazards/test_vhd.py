@@ -1,5 +1,6 @@
 """V: VHDs whose footer, header or table is wrong, and files that two formats claim."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -156,14 +157,18 @@ def test_a_parent_is_named_and_never_opened(tmp_path: Path, monkeypatch: pytest.
     name = "/etc/passwd".encode("utf-16-be").ljust(512, b"\0")
     both = footer(disk_type=4, data_offset=HEADER_AT)
     head = header(parent_unicode_name=name, locators=[locator])
-    opened = []
-    real = open
-    monkeypatch.setattr(
-        "builtins.open", lambda path, *rest, **more: (opened.append(path), real(path, *rest, **more))[1]
-    )
+    opened: list[object] = []
+    real = os.open
+
+    def watching(path: str, *rest: int, **more: int) -> int:
+        opened.append(path)
+        return real(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", watching)
     found = seen(tmp_path / "disk.vhd", dynamic(copy=both, tail=both, head=head))
     assert ("vhd-differencing", HEADER, HEADER_AT + 40) in told(found)
     assert found.format_details["parent_unicode_name"] == "/etc/passwd"
+    assert str(tmp_path / "disk.vhd") in opened
     assert not [path for path in opened if "passwd" in str(path) or "parent" in str(path)]
 
 

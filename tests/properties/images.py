@@ -22,6 +22,7 @@ from preflight.tables._gpt_entries import PARTITION_ENTRY
 from preflight.tables._gpt_header import GPT_HEADER
 from preflight.units import KiB, MiB
 from preflight.volumes import _luks1, _luks2, _lvm_label, _md_superblock
+from preflight.volumes._lvm_label import lvm_crc
 from tests import disks, sound
 from tests.contents import sources
 from tests.properties.fields import fields, values
@@ -97,8 +98,8 @@ def _vhd(offset: int, size: int, field: int) -> Seal:
     return seal
 
 
-def _gpt(header: int) -> Seal:
-    """Of a header at this byte; the array lies where the header said at first, in 128 entries of 128 bytes."""
+def gpt_seal(header: int) -> Seal:
+    """For a GPT header at this byte, whose array of 128 entries lies where it was made."""
 
     def seal(read: Read) -> Writes:
         start = 1024 if header == 512 else header - 128 * 128
@@ -133,8 +134,8 @@ def _btrfs_superblock(offset: int) -> Seal:
 def _lvm_header(read: Read) -> Writes:
     mda = test_lvm2.MDA_START
     return [
-        (512 + 16, test_lvm2.lvm_crc(read(512 + 20, 512 - 20)).to_bytes(4, "little")),
-        (mda, test_lvm2.lvm_crc(read(mda + 4, 508)).to_bytes(4, "little")),
+        (512 + 16, lvm_crc(read(512 + 20, 512 - 20)).to_bytes(4, "little")),
+        (mda, lvm_crc(read(mda + 4, 508)).to_bytes(4, "little")),
     ]
 
 
@@ -170,10 +171,10 @@ def gpt(folder: Path) -> Sound:
     backup = 256 * MiB - 512
     places = [
         Place("mbr", BOOT_RECORD, 0),
-        Place("gpt header", GPT_HEADER, 512, _gpt(512)),
-        Place("gpt entry 1", PARTITION_ENTRY, 1024, _gpt(512)),
-        Place("gpt entry 3", PARTITION_ENTRY, 1024 + 256, _gpt(512)),
-        Place("gpt backup", GPT_HEADER, backup, _gpt(backup)),
+        Place("gpt header", GPT_HEADER, 512, gpt_seal(512)),
+        Place("gpt entry 1", PARTITION_ENTRY, 1024, gpt_seal(512)),
+        Place("gpt entry 3", PARTITION_ENTRY, 1024 + 256, gpt_seal(512)),
+        Place("gpt backup", GPT_HEADER, backup, gpt_seal(backup)),
     ]
     return Sound(path, tuple(places))
 
@@ -221,7 +222,8 @@ def xfs_(folder: Path) -> Sound:
     block = _xfs_number(path, "agi 0", "root") * 4096
     inode = (root // 8) * 4096 + root % 8 * 512
     core = Struct(
-        "magic" / Int16ub, "mode" / Int16ub, "version_format" / Int16ub, "onlink" / Int16ub, "times" / Array(11, Int32ub),
+        "magic" / Int16ub, "mode" / Int16ub, "version_format" / Int16ub, "onlink" / Int16ub,
+        "times" / Array(11, Int32ub),
         "size" / Int64ub, "nblocks" / Int64ub, "extsize" / Int32ub, "nextents" / Int32ub, "more" / Array(23, Int32ub),
         "data" / Array(8, Int32ub),
     )  # fmt: skip

@@ -44,7 +44,8 @@ def measured(path: Path, changes: Sequence[tuple[str, Change]]) -> list[Measured
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == len(changes)
     return [
-        Measured(name, *(row[key] for key in Measured._fields[1:])) for (name, _), row in zip(changes, rows, strict=True)
+        Measured(name, *(row[key] for key in Measured._fields[1:]))
+        for (name, _), row in zip(changes, rows, strict=True)
     ]
 
 

@@ -26,4 +26,12 @@ def test_every_byte_of_a_layout_belongs_to_one_field() -> None:
 
 def test_a_number_is_set_to_its_limits_and_its_neighbours() -> None:
     field = Field("big", 0, 2, "big", True)
-    assert list(values(field, b"\x01\x00")) == [b"\0\0", b"\0\1", b"\xff\xff", b"\xff\xfe", b"\x80\0", b"\1\1", b"\0\xff"]
+    assert list(values(field, b"\x01\x00")) == [
+        b"\0\0",
+        b"\0\1",
+        b"\xff\xff",
+        b"\xff\xfe",
+        b"\x80\0",
+        b"\1\1",
+        b"\0\xff",
+    ]

@@ -73,15 +73,18 @@ def test_the_structures_of_another_image_over_it_give_an_image(made: Make, name:
     for other in others if EVERY else random.Random(name).sample(others, 5):
         path, places = made(other).path, made(other).places
         data = path.read_bytes()[: 128 * KiB]
-        for length in (512, 4 * KiB, len(data)):
-            changes.append((f"the first {length} bytes of {other}", [(0, data[:length])]))
+        changes += [
+            (f"the first {length} bytes of {other}", [(0, data[:length])]) for length in (512, 4 * KiB, len(data))
+        ]
         for place in places[:2]:
             with path.open("rb") as file:
                 file.seek(place.offset)
                 structure = file.read(place.layout.sizeof())
-            for mine in sound.places[:2]:
-                if mine.offset + len(structure) <= size:
-                    changes.append((f"{place.name} of {other} over {mine.name}", [(mine.offset, structure)]))
+            changes += [
+                (f"{place.name} of {other} over {mine.name}", [(mine.offset, structure)])
+                for mine in sound.places[:2]
+                if mine.offset + len(structure) <= size
+            ]
             changes.append((f"{place.name} of {other} at the end", [(size - len(structure), structure)]))
     within_limits(measured(sound.path, changes))
 
