@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test check lint types tools fixtures bench fuzz clean
+.PHONY: help demo test differential check lint types tools fixtures bench fuzz clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,6 +39,9 @@ lint: .venv/installed-dev ## ruff: style and format
 
 types: .venv/installed-dev ## mypy --strict
 	$(BIN)/mypy
+
+differential: .venv/installed-dev tools ## Compare every changed image with the reference tools; takes minutes
+	PREFLIGHT_EVERY_MUTATION=1 $(BIN)/python -m pytest tests/test_hostile_differential.py tests/properties
 
 check: lint types test ## Everything that must pass before a push
 

@@ -158,7 +158,9 @@ def test_an_encrypted_file_is_refused() -> None:
     ("field", "value"), [(0, b"BAAD"), (0, bytes(4)), (3, b"X"), (0x20, b"\5\0\0\0")],
     ids=["BAAD", "no signature", "one byte", "a part of another record"],
 )  # fmt: skip
-def test_a_damaged_record_is_refused_and_not_another_read_in_its_place(tmp_path: Path, field: int, value: bytes) -> None:
+def test_a_damaged_record_is_refused_and_not_another_read_in_its_place(
+    tmp_path: Path, field: int, value: bytes
+) -> None:
     require("mkntfs", "ntfscp", "ntfscat")
     path = sparse(tmp_path / "ntfs", 8 * MiB)
     run("mkntfs", "-q", "-Q", "-F", "-s", "512", "-c", "4096", path)
