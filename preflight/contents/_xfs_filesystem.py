@@ -14,6 +14,7 @@ from preflight.source import BlockSource
 from preflight.units import KiB
 
 MAX_DIRECTORY_BLOCK = 64 * KiB  # XFS_MAX_BLOCKSIZE holds for blocks of directories too
+AGFL_SECTOR = 3  # the last of the headers with which each allocation group begins
 WHERE = "xfs superblock"
 
 
@@ -111,6 +112,9 @@ class Filesystem:
         blocks: int = self._superblock.sb_dblocks
         agblocks: int = self._superblock.sb_agblocks
         first: int = agno * agblocks + agbno
+        headers = AGFL_SECTOR * self._superblock.sb_sectsize // self.block_size  # the last block that holds any
+        if agbno <= headers:
+            raise ContentsError(f"{where}: its block {agbno} of allocation group {agno} holds the headers of the group")
         if agbno + count > agblocks or first + count > blocks:
             raise ContentsError(
                 f"{where}: {count} of its blocks are at {agbno} of allocation group {agno},"

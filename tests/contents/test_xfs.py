@@ -394,3 +394,22 @@ def test_a_tree_of_three_levels_is_read_in_version_4(tmp_path: Path) -> None:
     pieces = [content[(799 - number) * 512 :][:512] + bytes(512) for number in range(757)]
     with unlimited(path) as source:
         assert whole(xfs.XfsReader(Buffered(source)), "data") == b"".join(pieces)
+
+
+@pytest.mark.parametrize(
+    ("block", "reason"),
+    [(0, "holds the headers"), ((1 << 43) - 1, "there are 76800 blocks")],
+    ids=["the superblock's", "past the end"],
+)
+def test_a_file_whose_extent_is_out_of_bounds_is_refused(tmp_path: Path, block: int, reason: str) -> None:
+    path = sparse(tmp_path / "disk", 300 * MiB)
+    (tmp_path / "content").write_bytes(b"content")
+    (tmp_path / "proto").write_text(f"b\n0 0\nd--755 0 0\nfile ---644 0 0 {tmp_path / 'content'}\n$\n")
+    run("mkfs.xfs", "-q", "-m", "crc=0", "-p", tmp_path / "proto", path)
+    inode = int(run("xfs_db", "-r", "-c", "path /file", "-c", "addr", path).split("byte offset ")[1].split(",")[0])
+    with unlimited(path) as source:
+        assert whole(xfs.XfsReader(source), "file") == b"content"
+        # The second half of an extent: the lower 43 bits of the first block, then 21 of their number.
+        reader = xfs.XfsReader(Changed(source, {inode + 100 + 8: (block << 21 | 1).to_bytes(8, "big")}))
+        with pytest.raises(ContentsError, match=reason):
+            whole(reader, "file")
