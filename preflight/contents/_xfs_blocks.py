@@ -99,7 +99,9 @@ def extents(filesystem: Filesystem, inode: Inode, first: int) -> Iterator[Extent
                 raise ContentsError(f"{inode.where}: its extents are not in order at block {offset}")
             end = offset + length
             if end > first:
-                yield Extent(offset, length, None if upper >> 63 else (upper & 0x1FF) << 43 | lower >> 21)
+                start = (upper & 0x1FF) << 43 | lower >> 21
+                filesystem.offset_of(start, length, inode.where)  # all of it must be there, as for xfs_verify_fsbext
+                yield Extent(offset, length, None if upper >> 63 else start)
 
 
 def _leaves(filesystem: Filesystem, inode: Inode, first: int) -> Iterator[bytes]:

@@ -397,11 +397,15 @@ def test_a_tree_of_three_levels_is_read_in_version_4(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "reason"),
-    [(0, "holds the headers"), ((1 << 43) - 1, "there are 76800 blocks")],
-    ids=["the superblock's", "past the end"],
+    ("block", "count", "reason"),
+    [
+        (0, 1, "holds the headers"),
+        ((1 << 43) - 1, 1, "there are 76800 blocks"),
+        (18431, (1 << 21) - 1, "there are 76800 blocks"),
+    ],
+    ids=["the superblock's", "past the end", "from one group into others"],
 )
-def test_a_file_whose_extent_is_out_of_bounds_is_refused(tmp_path: Path, block: int, reason: str) -> None:
+def test_a_file_whose_extent_is_out_of_bounds_is_refused(tmp_path: Path, block: int, count: int, reason: str) -> None:
     path = sparse(tmp_path / "disk", 300 * MiB)
     (tmp_path / "content").write_bytes(b"content")
     (tmp_path / "proto").write_text(f"b\n0 0\nd--755 0 0\nfile ---644 0 0 {tmp_path / 'content'}\n$\n")
@@ -410,6 +414,6 @@ def test_a_file_whose_extent_is_out_of_bounds_is_refused(tmp_path: Path, block: 
     with unlimited(path) as source:
         assert whole(xfs.XfsReader(source), "file") == b"content"
         # The second half of an extent: the lower 43 bits of the first block, then 21 of their number.
-        reader = xfs.XfsReader(Changed(source, {inode + 100 + 8: (block << 21 | 1).to_bytes(8, "big")}))
+        reader = xfs.XfsReader(Changed(source, {inode + 100 + 8: (block << 21 | count).to_bytes(8, "big")}))
         with pytest.raises(ContentsError, match=reason):
             whole(reader, "file")

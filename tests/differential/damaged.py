@@ -239,9 +239,7 @@ def _xfs_db(path: Path, folder: Path) -> Answers:
         values = dict(line.split(" = ", 1) for line in printed.splitlines() if " = " in line)
         if "core.size" not in values or not values.get("core.mode", "").startswith("01"):
             continue
-        size = int(values["core.size"])
-        if size > 4 * MiB:
-            continue
+        size = min(int(values["core.size"]), LONGEST)
         data = bytearray(size)
         with path.open("rb") as file:
             for line in printed.splitlines():
