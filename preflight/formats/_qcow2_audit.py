@@ -75,7 +75,7 @@ def audit_l2(source: BlockSource, header: Header, l1: L1, blocks: set[int]) -> t
     audit = Audit(header, source.size, (blocks, l1.unique))
     if not audit.sound(tables):
         problems += audit.defects(tables)
-    return f"{whole} of {len(l1.unique)}", tuple(problems)
+    return f"{whole} of {l1.used}", tuple(problems)
 
 
 class Audit:

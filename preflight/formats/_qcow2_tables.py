@@ -49,6 +49,9 @@ SNAPSHOT = Struct(
 SNAPSHOT_SIZE = 40
 SNAPSHOT_EXTRA = Struct("vm_state_size" / Int64ub, "disk_size" / Int64ub)
 SNAPSHOT_EXTRA_SIZE = 16
+# Entries that are compared with each other: a set of all 4 Mi that a table of 32 MiB has would take 400 MB. So many
+# reach 512 TiB in clusters of the usual size.
+MAX_L1_COMPARED = 1 << 20
 
 
 class L1(NamedTuple):
@@ -59,14 +62,19 @@ class L1(NamedTuple):
     tables: "array[int]"
     """By entry the host cluster of its L2 table, 0 for none."""
     unique: set[int]
-    """The host clusters of the L2 tables."""
+    """The host clusters of the L2 tables, of the first `MAX_L1_COMPARED` entries."""
+
+    @property
+    def used(self) -> int:
+        """How many entries have an L2 table."""
+        return len(self.tables) - self.tables.count(0)
 
 
 def read_l1(source: BlockSource, header: Header) -> L1:
     """The active L1 table, at most 32 MiB in a header without `mapping_defects`; raises what `read_at` raises."""
     entries = words(source.read_at(header.l1_table_offset, header.l1_size * 8) if header.l1_size else b"")
     tables = cluster_numbers(entries, header.cluster_bits)
-    unique = set(tables)
+    unique = set(tables[:MAX_L1_COMPARED])
     unique.discard(0)
     return L1(entries, tables, unique)
 
@@ -85,13 +93,14 @@ def check_l1(header: Header, l1: L1, file_size: int) -> Iterator[Problem]:
         reason = "with reserved bits set or an offset that is not a whole cluster"
         yield problem("qcow2-table-invalid", index, reason)
         return
-    if (max(l1.unique, default=0) + 1) * size > file_size:
+    if (max(l1.tables, default=0) + 1) * size > file_size:
         index = next(index for index, table in enumerate(l1.tables) if (table + 1) * size > file_size)
         reason = f"an L2 table of {size} bytes there passes the end of the file, {file_size:#x}"
         yield problem("truncated-file", index, reason)
-    if len(l1.unique) != len(l1.tables) - l1.tables.count(0):
+    compared = l1.tables[:MAX_L1_COMPARED]
+    if len(l1.unique) != len(compared) - compared.count(0):
         seen: set[int] = set()
-        index = next(index for index, table in enumerate(l1.tables) if _again(table, seen))
+        index = next(index for index, table in enumerate(compared) if _again(table, seen))
         yield problem("qcow2-table-invalid", index, "the L2 table of an earlier entry")
     for what, taken in fixed_tables(header):
         clash = l1.unique.intersection(taken)

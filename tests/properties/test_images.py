@@ -3,6 +3,7 @@
 import os
 import random
 import tempfile
+from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from preflight.inspection import inspect
 from preflight.units import KiB, MiB
+from tests.formats import qcow2_images
 from tests.properties import images
 from tests.properties.fields import fields
 from tests.properties.images import RECIPES, Sound
@@ -116,3 +118,18 @@ def test_any_bytes_give_an_image(start: bytes, pieces: list[tuple[int, bytes, by
         image = inspect(file.name, guest=False)
     assert image.file_size == len(data)
     assert all(problem.offset is None or problem.offset >= 0 for problem in image.problems)
+
+
+def test_the_largest_l1_table_costs_no_more_memory_than_is_allowed(tmp_path: Path) -> None:
+    """32 MiB, every entry in use and none like another, the tables in the holes of a file of 256 GiB."""
+    count = 4 * MiB
+    places = [5 + 512 + index for index in range(count)]
+    random.Random(1).shuffle(places)
+    path = tmp_path / "disk.qcow2"
+    with path.open("wb") as file:
+        file.write(qcow2_images.image(l1_size=count, l1_table_offset=5 * 64 * KiB, size=1 << 50))
+        entries = array("Q", (1 << 63 | place * 64 * KiB for place in places))
+        entries.byteswap()
+        entries.tofile(file)
+        file.truncate((5 + 512 + count) * 64 * KiB)
+    within_limits(measured(path, [("as it is", [])]))
