@@ -33,7 +33,9 @@ class Counted(FileSource):
         opened.append(self)
 walk.FileSource = Counted
 image = walk.inspect(sys.argv[1])
-peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+# Not ru_maxrss of its own, which begins with what the process had that started this one.
+own = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM:"))
+peak = max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 figures = [sum(file.reads for file in opened), sum(file.bytes_read for file in opened), peak * 1024]
 sys.stdout.buffer.write(msgspec.json.encode([image, *figures]))
 """
