@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import preflight.contents
 from preflight.binary import crc32c
-from preflight.containment import Limits, Task, run_contained
+from preflight.containment import Task, run_contained
 from preflight.contents import OPENERS, ContentsError, FileReader
 from preflight.facts import Unknown
+from preflight.limits import Limits
 from preflight.plugins import load
-from preflight.source import Buffered
+from preflight.source import Buffered, FileSource
 from preflight.units import KiB, MiB
 from tests.contents import sources
 from tests.tools import SEARCH_PATH, run, sparse
@@ -100,13 +101,15 @@ def applied(target: Target, damage: Damage) -> Iterator[None]:
 def ours(target: Target) -> Answers | str:
     """What our reader gives of the files, in a child with limits; or why it gave up all of them."""
 
-    def read() -> dict[str, bytes | None]:
-        with sources.unlimited(target.path) as file:
-            reader: FileReader = load(preflight.contents, OPENERS[target.type], "CONTENTS").open(Buffered(file))
-            flat = target.type == "ntfs"
-            return {path: _one(reader, path.rpartition("/")[2] if flat else path) for path in CONTENT}
+    flat = target.type == "ntfs"
 
-    found = run_contained({"files": Task(read, dict[str, bytes | None])}, Limits(task_wall=2.0))["files"]
+    def read(file: FileSource) -> dict[str, bytes | None]:
+        reader: FileReader = load(preflight.contents, OPENERS[target.type], "CONTENTS").open(Buffered(file))
+        return {path: _one(reader, path.rpartition("/")[2] if flat else path) for path in CONTENT}
+
+    with sources.unlimited(target.path) as file:  # before the child, which may open nothing
+        task = Task(lambda: read(file), dict[str, bytes | None])
+        found = run_contained({"files": task}, Limits(task_cpu=2.0), (file.descriptor,))["files"]
     return found.unknown if isinstance(found, Unknown) else found
 
 
@@ -145,6 +148,12 @@ def _asked(command: list[str], *, stdin: str = "", seconds: float = 10) -> bytes
     except subprocess.TimeoutExpired:
         return b""
     return done.stdout if done.returncode == 0 else b""
+
+
+def _read(path: Path, offset: int, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(size)
 
 
 def _files(folder: Path) -> Answers:
@@ -261,13 +270,11 @@ def _xfs_db(path: Path, folder: Path) -> Answers:
 def btrfs(folder: Path) -> Target:
     path = sparse(folder / "btrfs", 128 * MiB)
     run("mkfs.btrfs", "-q", "--rootdir", tree(folder), path)
-    with path.open("rb") as file:
-        data = file.read()
-    fsid = data[64 * KiB + 0x20 : 64 * KiB + 0x30]
+    fsid = _read(path, 64 * KiB + 0x20, 16)
     regions = [(64 * KiB, 4096)]
-    for place in range(MiB, len(data), 16 * KiB):
-        owner = int.from_bytes(data[place + 0x58 : place + 0x60], "little")
-        if data[place + 0x20 : place + 0x30] == fsid and owner in (1, 3, 5):
+    for place in range(MiB, path.stat().st_size, 16 * KiB):
+        header = _read(path, place, 0x60)
+        if header[0x20:0x30] == fsid and int.from_bytes(header[0x58:], "little") in (1, 3, 5):
             regions.append((place, 16 * KiB))
     return Target("btrfs", path, tuple(regions), _restore, seal=_btrfs_seal)
 
@@ -291,7 +298,7 @@ def ntfs(folder: Path) -> Target:
     root = tree(folder)
     for name in CONTENT:  # ntfscp makes no directories: the files lie at the top, under their last names
         run("ntfscp", path, root / name.strip("/"), name.rpartition("/")[2])
-    boot = path.read_bytes()[:512]
+    boot = _read(path, 0, 512)
     mft = int.from_bytes(boot[48:56], "little") * 4096
     records = (0, 5, *range(64, 64 + len(CONTENT)))
     return Target("ntfs", path, ((0, 84), *((mft + number * 1024, 512) for number in records)), _ntfscat)
@@ -314,7 +321,7 @@ def fat(folder: Path, bits: int) -> Target:
     path = sparse(folder / f"fat{bits}", {12: 2, 16: 16, 32: 64}[bits] * MiB)
     run("mkfs.vfat", "-F", str(bits), "-s", "1", path)
     run("mcopy", "-s", "-i", path, *sorted(tree(folder).iterdir()), "::/")
-    data = path.read_bytes()
+    data = _read(path, 0, 512)
     reserved, fats = int.from_bytes(data[14:16], "little"), data[16]
     entries = int.from_bytes(data[17:19], "little")
     length = int.from_bytes(data[22:24], "little") or int.from_bytes(data[36:40], "little")

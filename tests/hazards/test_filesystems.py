@@ -68,13 +68,14 @@ def sealed(image: Sound, place: str, field: str, value: int, size: int) -> list[
     assert at.size == size
     writes = [(at.offset, value.to_bytes(size, at.order))]
 
-    def read(offset: int, length: int) -> bytes:
-        with image.path.open("rb") as file:
-            file.seek(offset)
-            return file.read(length)
-
     assert found.seal is not None
-    return [*writes, *found.seal(images.patched(read, writes))]
+    return [*writes, *found.seal(images.patched(lambda *where: read(image.path, *where), writes))]
+
+
+def read(path: Path, offset: int, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(size)
 
 
 def inode(path: Path, name: str) -> int:
@@ -281,17 +282,14 @@ def test_a_damaged_superblock_of_btrfs_leaves_the_guest_unknown(
 @hazard("F3")
 def test_a_node_of_btrfs_that_leads_to_itself_ends(on_btrfs: Sound) -> None:
     """The leaf of the tree of roots as a node of level 1 with a pointer to itself, the superblock told so too."""
-    data = on_btrfs.path.read_bytes()
-    start = btrfs.PRIMARY_OFFSET
-    logical, generation = (
-        struct.unpack_from("<Q", data, start + 0x50)[0],
-        struct.unpack_from("<Q", data, start + 0x48)[0],
-    )
-    fsid = data[start + 0x20 : start + 0x30]
+    path = on_btrfs.path
+    superblock = read(path, btrfs.PRIMARY_OFFSET, 4 * KiB)
+    generation, logical = struct.unpack_from("<QQ", superblock, 0x48)
+    fsid = superblock[0x20:0x30]
     writes = []
-    for at in range(MiB, len(data), 16 * KiB):
-        if data[at + 0x20 : at + 0x30] == fsid and struct.unpack_from("<Q", data, at + 0x30)[0] == logical:
-            node = bytearray(data[at : at + 16 * KiB])
+    for at in range(MiB, path.stat().st_size, 16 * KiB):
+        node = bytearray(read(path, at, 16 * KiB))
+        if node[0x20:0x30] == fsid and struct.unpack_from("<Q", node, 0x30)[0] == logical:
             node[0x60:0x65] = struct.pack("<IB", 1, 1)
             node[0x65 : 0x65 + 33] = bytes(17) + struct.pack("<QQ", logical, generation)
             node[:4] = (crc32c(bytes(node[32:])) ^ 0xFFFFFFFF).to_bytes(4, "little")
@@ -349,7 +347,7 @@ def test_damaged_records_of_ntfs_cost_the_guest_and_no_more(
     if not path.exists():
         images.ntfs_(folder)
     place = record(number)
-    data = path.read_bytes()[place : place + 1024]
+    data = read(path, place, 1024)
     with changed(path, (place, change(data)[:1024])) as found:
         assert [one.type for one in found.filesystems] == ["ntfs"]
         assert found.guest is None or isinstance(found.guest, Unknown | Guest)

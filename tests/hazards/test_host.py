@@ -40,8 +40,8 @@ def test_a_huge_sparse_file_costs_no_full_read(tmp_path: Path, monkeypatch: pyte
     opened: list[FileSource] = []
     real = FileSource.__init__
 
-    def remembering(self: FileSource, path: str) -> None:
-        real(self, path)
+    def remembering(self: FileSource, path: str, **budget: int) -> None:
+        real(self, path, **budget)
         opened.append(self)
 
     monkeypatch.setattr(FileSource, "__init__", remembering)

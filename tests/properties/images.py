@@ -161,6 +161,12 @@ def _md(offset: int) -> Seal:
 # Images
 
 
+def _read(path: Path, offset: int, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(size)
+
+
 def _guest_disk(folder: Path) -> Path:
     return sound.disk(folder, sound.tree(folder))
 
@@ -288,7 +294,7 @@ def fat(folder: Path, bits: int) -> Sound:
     run("mkfs.vfat", "-F", str(bits), path)
     run("mmd", "-i", path, "::/EFI", "::/EFI/BOOT")
     run("mcopy", "-i", path, __file__, "::/EFI/BOOT/BOOTX64.EFI")
-    reserved = 32 if bits == 32 else int.from_bytes(path.read_bytes()[14:16], "little")
+    reserved = int.from_bytes(_read(path, 14, 2), "little")
     places = [
         Place("bpb", vfat.BPB, 0),
         Place("end of bpb", vfat.FAT32 if bits == 32 else vfat.FAT16, vfat.BPB.sizeof()),
@@ -383,7 +389,7 @@ def qcow2(folder: Path, version: int) -> Sound:
     compat = {2: "0.10", 3: "1.1"}[version]
     disks.converted(_with_files(folder), path, "qcow2", "-o", f"compat={compat}")
     run("qemu-img", "snapshot", "-c", "first", path)
-    data = path.read_bytes()
+    data = _read(path, 0, MiB)
     l1, refcounts, snapshots = (int.from_bytes(data[at : at + 8], "big") for at in (40, 48, 64))
     l2 = int.from_bytes(data[l1 : l1 + 8], "big") & 0x00FFFFFFFFFFFE00
     places = [
@@ -414,7 +420,7 @@ def vhd_dynamic(folder: Path) -> Sound:
     """A dynamic VHD: both footers together and each alone, the header, and entries of the table."""
     path = disks.converted(_with_files(folder), folder / "dynamic.vhd", "vpc", "-o", "force_size=on")
     footer = path.stat().st_size - 512
-    table = int.from_bytes(path.read_bytes()[512 + 16 : 512 + 24], "big")
+    table = int.from_bytes(_read(path, 512 + 16, 8), "big")
     return Sound(
         path,
         (

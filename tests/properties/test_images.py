@@ -74,7 +74,8 @@ def test_the_structures_of_another_image_over_it_give_an_image(made: Make, name:
     others = [other for other in RECIPES if other != name]
     for other in others if EVERY else random.Random(name).sample(others, 5):
         path, places = made(other).path, made(other).places
-        data = path.read_bytes()[: 128 * KiB]
+        with path.open("rb") as file:
+            data = file.read(128 * KiB)
         changes += [
             (f"the first {length} bytes of {other}", [(0, data[:length])]) for length in (512, 4 * KiB, len(data))
         ]

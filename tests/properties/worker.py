@@ -27,8 +27,8 @@ opened: list[FileSource] = []
 _real = FileSource.__init__
 
 
-def _remembering(self: FileSource, path: str) -> None:
-    _real(self, path)
+def _remembering(self: FileSource, path: str, **budget: int) -> None:
+    _real(self, path, **budget)
     opened.append(self)
 
 
