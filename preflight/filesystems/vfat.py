@@ -7,6 +7,7 @@ ECMA-107. What libblkid demands where the specification is lax: libblkid/src/sup
 
 from typing import Any
 
+import msgspec
 from construct import Bytes, Int8ul, Int16ul, Int32ul, Padding, Struct
 
 from preflight.binary import parse
@@ -91,6 +92,7 @@ BITLOCKER_TO_GO_OFFSET = 440  # where the place of its metadata is written
 
 MIN_MEDIA, REMOVABLE_MEDIA = 0xF8, 0xF0
 MAX_CLUSTERS_FAT12, MAX_CLUSTERS_FAT16, MAX_CLUSTERS_FAT32 = 0xFF4, 0xFFF4, 0x0FFFFFF6
+EXT_FLAG_ACTIVE_FAT, EXT_FLAG_NOT_MIRRORED = 0x000F, 0x0080  # BPB_ExtFlags
 EXTENDED_BOOT_SIGNATURES = (0x28, 0x29)  # 0x28: a volume ID and no label
 
 FSI_LEAD_SIGNATURES = (b"RRaA", b"RRdA", bytes(4))  # the second by some devices; zero: never written
@@ -104,6 +106,62 @@ MAX_ROOT_BYTES = 128 * KiB  # the label is usually the first entry; 4096 entries
 CHUNK = 4 * KiB
 
 
+class Geometry(msgspec.Struct, frozen=True):
+    """Where a boot sector says that everything is; offsets and sizes in bytes."""
+
+    bits: int
+    """12, 16 or 32: how wide an entry of the FAT is."""
+    cluster_size: int
+    clusters: int
+    """How many the data area has; they are counted from 2."""
+    fat_offset: int
+    """Of the FAT that is in use."""
+    fat_size: int
+    root_offset: int
+    """Of the root directory of FAT12 and FAT16."""
+    root_size: int
+    root_cluster: int
+    """The first one of the root directory of FAT32; 0 for the others."""
+    data_offset: int
+    """Of cluster 2."""
+    size: int
+
+
+def geometry(sector: bytes) -> Geometry | None:
+    """What the first 512 bytes say of a FAT; None where they cannot be its boot sector."""
+    bpb = parse(BPB, sector[:BPB_SIZE], "FAT boot sector", 0)
+    if not _is_sane(bpb):
+        return None
+    fat32 = parse(FAT32, sector[BPB_SIZE:], "FAT boot sector", BPB_SIZE)
+    is_fat32 = not bpb.BPB_FATSz16  # for Linux, Windows and UEFI this tells it, not the number of clusters
+    fat_sectors = fat32.BPB_FATSz32 if is_fat32 else bpb.BPB_FATSz16
+    total = bpb.BPB_TotSec16 or bpb.BPB_TotSec32
+    fats_end = bpb.BPB_RsvdSecCnt + fat_sectors * bpb.BPB_NumFATs
+    root_sectors = -(-bpb.BPB_RootEntCnt * ENTRY_SIZE // bpb.BPB_BytsPerSec)
+    if not fat_sectors or total < fats_end + root_sectors:
+        return None
+    clusters = (total - fats_end - root_sectors) // bpb.BPB_SecPerClus
+    if clusters > (MAX_CLUSTERS_FAT32 if is_fat32 else MAX_CLUSTERS_FAT16):
+        return None
+    active = 0
+    if is_fat32 and fat32.BPB_ExtFlags & EXT_FLAG_NOT_MIRRORED:
+        stated = fat32.BPB_ExtFlags & EXT_FLAG_ACTIVE_FAT
+        active = stated if stated < bpb.BPB_NumFATs else 0  # Linux reads the first one whatever is stated
+    sector_size: int = bpb.BPB_BytsPerSec
+    return Geometry(
+        bits=32 if is_fat32 else 16 if clusters > MAX_CLUSTERS_FAT12 else 12,
+        cluster_size=bpb.BPB_SecPerClus * sector_size,
+        clusters=clusters,
+        fat_offset=(bpb.BPB_RsvdSecCnt + active * fat_sectors) * sector_size,
+        fat_size=fat_sectors * sector_size,
+        root_offset=fats_end * sector_size,
+        root_size=bpb.BPB_RootEntCnt * ENTRY_SIZE,
+        root_cluster=fat32.BPB_RootClus if is_fat32 else 0,
+        data_offset=(fats_end + root_sectors) * sector_size,
+        size=total * sector_size,
+    )
+
+
 def read(source: BlockSource) -> Superblock | None:
     """The boot sector, with the label from the root directory.
 
@@ -111,43 +169,34 @@ def read(source: BlockSource) -> Superblock | None:
     as no system but old DOS keeps it.
     """
     sector = source.read_at(0, SECTOR_SIZE)
-    bpb = parse(BPB, sector, "FAT boot sector", 0)
-    if not _has_signature(sector) or not _is_sane(bpb) or _is_bitlocker(source, sector):
+    places = geometry(sector)
+    if places is None or not _has_signature(sector) or _is_bitlocker(source, sector):
         return None
-    fat16 = parse(FAT16, sector[BPB_SIZE:], "FAT boot sector", BPB_SIZE)
-    fat32 = parse(FAT32, sector[BPB_SIZE:], "FAT boot sector", BPB_SIZE)
-    fat_size = bpb.BPB_FATSz16 or fat32.BPB_FATSz32
-    total = bpb.BPB_TotSec16 or bpb.BPB_TotSec32
-    fats_end = bpb.BPB_RsvdSecCnt + fat_size * bpb.BPB_NumFATs
-    root_sectors = -(-bpb.BPB_RootEntCnt * ENTRY_SIZE // bpb.BPB_BytsPerSec)
-    if not fat_size or total < fats_end + root_sectors:
-        return None
-    clusters = (total - fats_end - root_sectors) // bpb.BPB_SecPerClus
-    if clusters > (MAX_CLUSTERS_FAT16 if bpb.BPB_FATSz16 else MAX_CLUSTERS_FAT32):
-        return None
+    bpb = parse(BPB, sector[:BPB_SIZE], "FAT boot sector", 0)
     problems: list[Problem] = []
-    if bpb.BPB_FATSz16:
-        serial = fat16.BS_VolID if fat16.BS_BootSig in EXTENDED_BOOT_SIGNATURES else bytes(4)
-    else:
+    if places.bits == 32:
+        fat32 = parse(FAT32, sector[BPB_SIZE:], "FAT boot sector", BPB_SIZE)
         serial = fat32.BS_VolID
-        if not 2 <= fat32.BPB_RootClus < clusters + 2:
-            message = f"BPB_RootClus is {fat32.BPB_RootClus}, there are the clusters 2 to {clusters + 1}"
+        if not 2 <= places.root_cluster < places.clusters + 2:
+            message = f"BPB_RootClus is {places.root_cluster}, there are the clusters 2 to {places.clusters + 1}"
             problems.append(_problem(message, "FAT boot sector", 0x2C))
         problems += _check_fsinfo(source, bpb, fat32)
+    else:
+        fat16 = parse(FAT16, sector[BPB_SIZE:], "FAT boot sector", BPB_SIZE)
+        serial = fat16.BS_VolID if fat16.BS_BootSig in EXTENDED_BOOT_SIGNATURES else bytes(4)
     name = None
     try:
-        if bpb.BPB_FATSz16:
-            start = fats_end * bpb.BPB_BytsPerSec
-            name, _ = _find_label(source, start, min(bpb.BPB_RootEntCnt * ENTRY_SIZE, MAX_ROOT_BYTES))
+        if places.bits == 32:
+            name = _find_label_fat32(source, places)
         else:
-            name = _find_label_fat32(source, bpb, fat32, fats_end)
+            name, _ = _find_label(source, places.root_offset, min(places.root_size, MAX_ROOT_BYTES))
     except OutOfBounds as error:
         problems.append(_problem(f"the root directory is out of reach: {error.reason}", "FAT root directory", None))
     return Superblock(
         "vfat",
         uuid=f"{serial[3]:02X}{serial[2]:02X}-{serial[1]:02X}{serial[0]:02X}" if any(serial) else None,
         label=None if name is None else label(name),
-        size=total * bpb.BPB_BytsPerSec,
+        size=places.size,
         problems=tuple(problems),
     )
 
@@ -203,19 +252,22 @@ def _check_fsinfo(source: BlockSource, bpb: Any, fat32: Any) -> list[Problem]:
     return []
 
 
-def _find_label_fat32(source: BlockSource, bpb: Any, fat32: Any, fats_end: int) -> bytes | None:
+def _find_label_fat32(source: BlockSource, places: Geometry) -> bytes | None:
     """The label in a root directory that is a chain of clusters."""
-    cluster_size = bpb.BPB_SecPerClus * bpb.BPB_BytsPerSec
-    fat_entries = fat32.BPB_FATSz32 * bpb.BPB_BytsPerSec // 4
-    cluster, budget, visited = fat32.BPB_RootClus, MAX_ROOT_BYTES, set[int]()
-    while 2 <= cluster < fat_entries and cluster not in visited and len(visited) < MAX_ROOT_CLUSTERS and budget > 0:
+    cluster, budget, visited = places.root_cluster, MAX_ROOT_BYTES, set[int]()
+    while (
+        2 <= cluster < places.fat_size // 4
+        and cluster not in visited
+        and len(visited) < MAX_ROOT_CLUSTERS
+        and budget > 0
+    ):
         visited.add(cluster)
-        start = fats_end * bpb.BPB_BytsPerSec + (cluster - 2) * cluster_size
-        name, ended = _find_label(source, start, min(cluster_size, budget))
+        start = places.data_offset + (cluster - 2) * places.cluster_size
+        name, ended = _find_label(source, start, min(places.cluster_size, budget))
         if ended:
             return name
-        budget -= cluster_size
-        entry = source.read_at(bpb.BPB_RsvdSecCnt * bpb.BPB_BytsPerSec + cluster * 4, 4)
+        budget -= places.cluster_size
+        entry = source.read_at(places.fat_offset + cluster * 4, 4)
         cluster = int.from_bytes(entry, "little") & 0x0FFFFFFF
     return None
 
