@@ -64,6 +64,7 @@ CRC_OFFSET = 0xE0
 XFS_SB_VERSION_NUMBITS = 0x000F
 XFS_SB_VERSION_MOREBITSBIT = 0x8000
 XFS_SB_VERSION2_CRCBIT = 0x0100
+XFS_SB_FEAT_INCOMPAT_NEEDSREPAIR = 0x0010  # xfs_repair was interrupted, or a feature was added by xfs_admin
 
 # Bounds of libxfs/xfs_format.h and xfs_fs.h, which libblkid checks as well.
 BLOCKLOG = range(9, 17)
@@ -123,7 +124,7 @@ def impossible(superblock: Any) -> tuple[str, int] | None:
 
 
 def _verify(source: BlockSource, superblock: Any) -> tuple[Problem, ...]:
-    """What is wrong with a version 5 superblock.
+    """What is wrong with a version 5 superblock, or with the file system by what it says.
 
     libblkid since 2.39 does not name such a file system; a damaged one is better named.
     """
@@ -137,6 +138,9 @@ def _verify(source: BlockSource, superblock: Any) -> tuple[Problem, ...]:
     computed = crc32c(sector[:CRC_OFFSET] + bytes(4) + sector[CRC_OFFSET + 4 :]) ^ 0xFFFFFFFF
     if superblock.sb_crc != computed:
         return (_problem(f"sb_crc is {superblock.sb_crc:#010x}, computed is {computed:#010x}", CRC_OFFSET),)
+    if superblock.sb_features_incompat & XFS_SB_FEAT_INCOMPAT_NEEDSREPAIR:
+        message = "sb_features_incompat has the bit NEEDSREPAIR (0x10): Linux mounts it only after xfs_repair"
+        return (_problem(message, 0xD8),)
     return ()
 
 

@@ -66,6 +66,16 @@ def test_version_5_without_its_feature_bits_is_a_problem(sector: bytes, offset: 
     assert [problem.offset for problem in found.problems] == [offset & ~3]
 
 
+def test_a_file_system_that_needs_repair_is_told(tmp_path: Path) -> None:
+    path = make(tmp_path / "disk")
+    incompat = int(run("xfs_db", "-c", "sb 0", "-c", "print features_incompat", path).split("=")[1], 0)
+    run("xfs_db", "-x", "-c", "sb 0", "-c", f"write features_incompat {incompat | 0x10:#x}", path)
+    assert "NEEDSREPAIR" in run("xfs_db", "-c", "version", path)
+    found = agreed(xfs.FILESYSTEM, path)
+    assert [(problem.code, problem.offset) for problem in found.problems] == [("superblock-invalid", 0xD8)]
+    assert "xfs_repair" in found.problems[0].message
+
+
 @pytest.mark.parametrize(
     ("offset", "value"),
     [
