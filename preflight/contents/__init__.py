@@ -1,16 +1,17 @@
 """Files inside file systems: what reads them, one module per file system, and the tree that resolves paths.
 
-NTFS and FAT are read by ready-made libraries; ext, XFS and btrfs have none that is fit (`ext` and `xfs` say why), and
-are read here. The libraries are C, and all of it runs in a child process, see `preflight.containment`. A plugin is a
-module that ends in `CONTENTS`, an `Opener`.
+NTFS is read by a ready-made library; the others have none that is fit (their modules say why), and are read here. The
+library is C, and all of it runs in a child process, see `preflight.containment`. A plugin is a module that ends in
+`CONTENTS`, an `Opener`.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-from preflight.errors import PreflightError
+from preflight.errors import PreflightError, StructureError
 from preflight.source import BlockSource
 
 OPENERS = {
@@ -29,6 +30,15 @@ Kind = Literal["file", "directory", "symlink", "other"]
 
 class ContentsError(PreflightError):
     """A file system whose contents, or a file that, could not be read; the text says which and why."""
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Bytes that could not be read, as `ContentsError`."""
+    try:
+        yield
+    except StructureError as error:
+        raise ContentsError(str(error)) from error
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -60,6 +70,9 @@ class FileReader(Protocol):
 
     def entries(self, directory: Node) -> Iterator[tuple[str, Node]]:
         """All entries but `.` and `..`, in the order of the disk, at most `MAX_ENTRIES`."""
+
+    def names(self, directory: Node) -> Iterator[str]:
+        """The names alone of all `entries`, for which no more is read than the directory itself."""
 
     def read(self, node: Node, offset: int, size: int) -> bytes:
         """Bytes of a regular file: fewer than `size` only at its end, holes as zeros."""

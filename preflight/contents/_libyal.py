@@ -1,4 +1,4 @@
-"""What the readers through the libyal libraries share: a file object for them, their errors, and lookup by path.
+"""Reading through a library of libyal: a file object for it, its errors, and lookup by path.
 
 The libraries (https://github.com/libyal, LGPL-3.0-or-later) have one interface in common: a volume opened on a Python
 file object, and file entries by path or by index. They raise OSError with a chain of sentences, the outermost function
@@ -18,6 +18,7 @@ from preflight.units import MiB
 ERRORS = (OSError, MemoryError, ValueError, TypeError, ArithmeticError, RuntimeError, SystemError)
 MAX_REASON = 200  # characters: the sentences of the libraries are shorter
 READ_SIZE = MiB  # asked of a library at once
+SEPARATOR = "\\"  # of the names in a path
 
 
 class SourceFile:
@@ -60,7 +61,7 @@ class Handle(NamedTuple):
     """The handle of a `Node`."""
 
     path: str
-    """From the root of the file system, with the separator of the library before each name."""
+    """From the root of the file system, with `SEPARATOR` before each name."""
     entry: Any
     """The library's file entry."""
     refused: str | None = None
@@ -75,7 +76,6 @@ class LibyalReader:
     def __init__(
         self,
         name: str,
-        separator: str,
         new_volume: Callable[[], Any],
         make_node: Callable[[str, Any], Node],
         source: BlockSource,
@@ -85,7 +85,6 @@ class LibyalReader:
         `name` is the library's, for errors. `make_node` makes a `Node` of a path and a file entry.
         """
         self._name = name
-        self._separator = separator
         self._make_node = make_node
         self._file = SourceFile(source)
         with self.asking():
@@ -118,15 +117,27 @@ class LibyalReader:
     def lookup(self, directory: Node, name: str) -> Node | None:
         """See `FileReader.lookup`."""
         handle = _handle(directory, "directory")
-        if name in ("", ".", "..") or self._separator in name or "\0" in name:
+        if name in ("", ".", "..") or SEPARATOR in name or "\0" in name:
             return None
-        path = f"{handle.path}{self._separator}{name}"
+        path = f"{handle.path}{SEPARATOR}{name}"
         with self.asking():
             entry = self._volume.get_file_entry_by_path(path)
             return None if entry is None else self._make_node(path, entry)
 
     def entries(self, directory: Node) -> Iterator[tuple[str, Node]]:
         """See `FileReader.entries`; names that the library cannot tell, as they are no Unicode, are left out."""
+        for name, entry in self._listed(directory):
+            with self.asking():
+                node = self._make_node(f"{directory.handle.path}{SEPARATOR}{name}", entry)
+            yield name, node
+
+    def names(self, directory: Node) -> Iterator[str]:
+        """See `FileReader.names`."""
+        for name, _ in self._listed(directory):
+            yield name
+
+    def _listed(self, directory: Node) -> Iterator[tuple[str, Any]]:
+        """The names in a directory, with the library's entries."""
         handle = _handle(directory, "directory")
         with self.asking():
             count = handle.entry.number_of_sub_file_entries
@@ -134,10 +145,8 @@ class LibyalReader:
             with self.asking():
                 entry = handle.entry.get_sub_file_entry(index)
                 name = entry_name(entry)
-                if name is None:
-                    continue
-                node = self._make_node(f"{handle.path}{self._separator}{name}", entry)
-            yield name, node
+            if name is not None:
+                yield name, entry
 
     def read(self, node: Node, offset: int, size: int) -> bytes:
         """See `FileReader.read`."""

@@ -50,7 +50,7 @@ class NtfsReader(LibyalReader):
         """Open it; `ContentsError` where it is damaged."""
         import pyfsntfs
 
-        super().__init__("libfsntfs", "\\", pyfsntfs.volume, _node, source)
+        super().__init__("libfsntfs", pyfsntfs.volume, _node, source)
 
     def lookup(self, directory: Node, name: str) -> Node | None:
         """See `FileReader.lookup`."""

@@ -55,6 +55,9 @@ class PhonyReader:
         for name, content in directory.handle.items():
             yield name, self._node(content)
 
+    def names(self, directory: Node) -> Iterator[str]:
+        yield from directory.handle
+
     def read(self, node: Node, offset: int, size: int) -> bytes:
         if node.kind != "file":
             raise ContentsError("not a regular file")

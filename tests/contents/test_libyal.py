@@ -32,7 +32,7 @@ def test_errors_of_the_library_are_told_without_its_functions(error: Exception, 
             raise error
 
     with pytest.raises(ContentsError) as caught:
-        _libyal.LibyalReader("lib", "/", Volume, make_node, Memory(b""))
+        _libyal.LibyalReader("lib", Volume, make_node, Memory(b""))
     assert str(caught.value) == f"lib: {reason}"
     assert caught.value.__cause__ is error
 
