@@ -76,6 +76,7 @@ class _Beneath:
         self.root = root
         self.lookup = reader.lookup
         self.entries = reader.entries
+        self.names = reader.names
         self.read = reader.read
         self.target = reader.target
 

@@ -9,11 +9,11 @@ https://docs.kernel.org/filesystems/ext4/directory.html
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from preflight.contents import ContentsError, _ext_blocks
 from preflight.contents import _ext_layouts as layouts
 from preflight.contents._ext_filesystem import Filesystem, Inode
+from preflight.contents._inodes import Entry
 from preflight.units import KiB, MiB
 
 MAX_DIRECTORY_BYTES = 32 * MiB  # 65536 names of 255 bytes are 17 MiB; a directory does not shrink when emptied
@@ -22,13 +22,6 @@ SHORTEST_REC_LEN = 12  # an entry with a name of one byte, and any that is not u
 LONGEST_REC_LEN = (0, 65535)  # both stand for 65536, which 16 bits cannot
 NO_NAMES = (b"", b".", b"..")
 ENTRY = struct.Struct(layouts.DIRECTORY_ENTRY_FORMAT)
-
-
-class Entry(NamedTuple):
-    """A name in a directory."""
-
-    inode: int
-    name: bytes
 
 
 def entries(filesystem: Filesystem, directory: Inode) -> Iterator[Entry]:

@@ -9,11 +9,11 @@ https://mirrors.edge.kernel.org/pub/linux/utils/fs/xfs/docs/xfs_filesystem_struc
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from preflight.binary import parse
 from preflight.contents import ContentsError, _xfs_blocks, _xfs_hashes
 from preflight.contents import _xfs_layouts as layouts
+from preflight.contents._inodes import Entry
 from preflight.contents._xfs_filesystem import Filesystem, Inode
 from preflight.errors import BudgetExhausted, StructureError
 from preflight.units import KiB, MiB
@@ -28,13 +28,6 @@ TAG = struct.Struct(layouts.DIR2_TAG_FORMAT)
 FOLDING = bytes(
     code + 32 if 0x41 <= code <= 0x5A or (0xC0 <= code <= 0xDE and code != 0xD7) else code for code in range(256)
 )
-
-
-class Entry(NamedTuple):
-    """A name in a directory."""
-
-    inode: int
-    name: bytes
 
 
 def entries(filesystem: Filesystem, directory: Inode) -> Iterator[Entry]:

@@ -9,11 +9,20 @@ Specification: btrfs on-disk format, https://btrfs.readthedocs.io/en/latest/dev/
 
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from itertools import islice
 from typing import Any, NamedTuple
 
 from preflight.binary import parse
-from preflight.contents import MAX_ENTRIES, ContentsError, Kind, Node, Opener, _btrfs_chunks, _btrfs_superblock
+from preflight.contents import (
+    MAX_ENTRIES,
+    ContentsError,
+    Kind,
+    Node,
+    Opener,
+    _btrfs_chunks,
+    _btrfs_superblock,
+    refusing,
+)
 from preflight.contents import _btrfs_directories as directories
 from preflight.contents import _btrfs_layouts as layouts
 from preflight.contents._btrfs_chunks import ChunkMap
@@ -21,11 +30,10 @@ from preflight.contents._btrfs_extents import Extents
 from preflight.contents._btrfs_subvolumes import Subvolumes
 from preflight.contents._btrfs_superblock import Root
 from preflight.contents._btrfs_trees import Trees
-from preflight.errors import StructureError
+from preflight.contents._inodes import KINDS, decode, encode
 from preflight.source import BlockSource
 
 MAX_TARGET = 4095  # Linux: PATH_MAX, with the NUL at its end
-KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 
 
 class Inode(NamedTuple):
@@ -75,7 +83,7 @@ class SubvolumeReader:
     def root(self) -> Node:
         """See `FileReader.root`."""
         if self._top is None:
-            with _refusing():
+            with refusing():
                 root = self._subvolumes.root(self._objectid)
                 if root is None:
                     raise ContentsError(f"btrfs: there is no subvolume {self._objectid}")
@@ -88,25 +96,32 @@ class SubvolumeReader:
     def lookup(self, directory: Node, name: str) -> Node | None:
         """See `FileReader.lookup`."""
         root, number = _handle(directory, "directory")
-        try:
-            encoded = name.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:  # a surrogate that stands for no byte
+        encoded = encode(name)
+        if encoded is None or encoded in directories.SPECIAL_NAMES:
             return None
-        if encoded in directories.SPECIAL_NAMES:
-            return None
-        with _refusing():
+        with refusing():
             entry = directories.find(self._trees, root, number, encoded)
             return None if entry is None else self._enter(root, number, entry)
 
     def entries(self, directory: Node) -> Iterator[tuple[str, Node]]:
         """See `FileReader.entries`."""
         root, number = _handle(directory, "directory")
-        with _refusing():
-            for count, entry in enumerate(directories.entries(self._trees, root, number)):
-                if count == MAX_ENTRIES:
-                    return
+        for entry in self._entries(root, number):
+            with refusing():
+                node = self._enter(root, number, entry)
+            yield decode(entry.name), node
+
+    def names(self, directory: Node) -> Iterator[str]:
+        """See `FileReader.names`."""
+        for entry in self._entries(*_handle(directory, "directory")):
+            yield decode(entry.name)
+
+    def _entries(self, root: Root, number: int) -> Iterator[directories.Entry]:
+        """What is in a directory, but `.` and `..`."""
+        with refusing():
+            for entry in islice(directories.entries(self._trees, root, number), MAX_ENTRIES):
                 if entry.name not in directories.SPECIAL_NAMES:
-                    yield entry.name.decode("utf-8", "surrogateescape"), self._enter(root, number, entry)
+                    yield entry
 
     def read(self, node: Node, offset: int, size: int) -> bytes:
         """See `FileReader.read`."""
@@ -114,7 +129,7 @@ class SubvolumeReader:
         size = min(size, node.size - offset)
         if offset < 0 or size <= 0:
             return b""
-        with _refusing():
+        with refusing():
             return self._extents.read(root, number, offset, size)
 
     def target(self, link: Node) -> str:
@@ -122,9 +137,9 @@ class SubvolumeReader:
         root, number = _handle(link, "symlink")
         if link.size > MAX_TARGET:
             raise ContentsError(f"btrfs inode {number}: a symlink of {link.size} bytes, at most {MAX_TARGET} are read")
-        with _refusing():
+        with refusing():
             target = self._extents.read(root, number, 0, link.size)
-        return target.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+        return decode(target.partition(b"\0")[0])
 
     def _enter(self, root: Root, directory: int, entry: directories.Entry) -> Node:
         """What an entry of a directory stands for."""
@@ -158,32 +173,21 @@ def _handle(node: Node, kind: Kind) -> Inode:
     return handle
 
 
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """What the source and the layouts refuse is a `ContentsError` to the caller."""
-    try:
-        yield
-    except StructureError as error:
-        raise ContentsError(str(error)) from error
-
-
 def _open(source: BlockSource) -> SubvolumeReader:
     """The default subvolume."""
-    with _refusing():
+    with refusing():
         filesystem = Btrfs(source)
         return SubvolumeReader(filesystem, filesystem.subvolumes.default())
 
 
 def _open_subvolumes(source: BlockSource) -> tuple[tuple[str, SubvolumeReader], ...]:
     """All subvolumes by their paths from the topmost one, which is `""`; after the default one as they were made."""
-    with _refusing():
+    with refusing():
         filesystem = Btrfs(source)
         default = filesystem.subvolumes.default()
         paths = {default: b"subvolid=%d" % default} | filesystem.subvolumes.paths()
     numbers = [default, *sorted(paths.keys() - {default})]
-    return tuple(
-        (paths[number].decode("utf-8", "surrogateescape"), SubvolumeReader(filesystem, number)) for number in numbers
-    )
+    return tuple((decode(paths[number]), SubvolumeReader(filesystem, number)) for number in numbers)
 
 
 CONTENTS = Opener(open=_open, subvolumes=_open_subvolumes)

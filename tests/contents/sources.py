@@ -114,8 +114,9 @@ def walk(reader: FileReader) -> Iterator[tuple[str, Node]]:
 
 
 def snapshot(reader: FileReader) -> dict[str, bytes | str]:
-    """Everything in a file system by path: the bytes of files, the targets of links, and the kind of all else."""
+    """Everything in a sound file system by path: bytes of files, targets of links, and the kind of all else."""
     found: dict[str, bytes | str] = {}
+    assert list(reader.names(reader.root)) == [name for name, _ in reader.entries(reader.root)]
     for path, node in walk(reader):
         if node.kind == "file":
             found[path] = reader.read(node, 0, node.size)
@@ -123,4 +124,6 @@ def snapshot(reader: FileReader) -> dict[str, bytes | str]:
             found[path] = "-> " + reader.target(node)
         else:
             found[path] = node.kind
+        if node.kind == "directory":
+            assert list(reader.names(node)) == [name for name, _ in reader.entries(node)], path
     return found

@@ -111,6 +111,9 @@ def small(source: BlockSource) -> dict[str, bytes | str]:
         def entries(self, directory: Node) -> Iterator[tuple[str, Node]]:
             return ((name, node) for name, node in super().entries(directory) if name != "sparse")
 
+        def names(self, directory: Node) -> Iterator[str]:
+            return (name for name in super().names(directory) if name != "sparse")
+
     return snapshot(WithoutSparse(source))
 
 

@@ -657,7 +657,7 @@ def test_names_that_cannot_be_shown_are_passed_over() -> None:
 class Failing(PhonyReader):
     """A reader of which nothing can be listed."""
 
-    def entries(self, directory: Node) -> Iterator[tuple[str, Node]]:
+    def names(self, directory: Node) -> Iterator[str]:
         raise ContentsError("the directory is damaged")
 
 
