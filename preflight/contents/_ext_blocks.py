@@ -8,13 +8,13 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from preflight.binary import parse
 from preflight.contents import ContentsError
 from preflight.contents import _ext_layouts as layouts
 from preflight.contents._ext_filesystem import Filesystem, Inode
 
 UNREAD_FLAGS = {layouts.EXT4_ENCRYPT_FL: "encrypted", layouts.EXT4_COMPRBLK_FL: "compressed"}
 UNREAD = layouts.EXT4_ENCRYPT_FL | layouts.EXT4_COMPRBLK_FL
+EXTENT_HEADER = struct.Struct(layouts.EXTENT_HEADER_FORMAT)
 EXTENT = struct.Struct(layouts.EXTENT_FORMAT)
 EXTENT_INDEX = struct.Struct(layouts.EXTENT_INDEX_FORMAT)
 MAX_LOGICAL_BLOCK = 1 << 32  # ee_block has 32 bits
@@ -83,17 +83,17 @@ def _find_in_extents(filesystem: Filesystem, inode: Inode, logical: int) -> Run:
     node, depth, end = inode.i_block, None, MAX_LOGICAL_BLOCK
     while True:
         where = f"{inode.where}, extent tree"
-        header = parse(layouts.EXTENT_HEADER, node[: layouts.EXTENT_HEADER_SIZE], where, 0)
-        if header.eh_magic != layouts.EXT4_EXT_MAGIC:
-            raise ContentsError(f"{where}: eh_magic is {header.eh_magic:#06x}, expected {layouts.EXT4_EXT_MAGIC:#06x}")
+        eh_magic, eh_entries, eh_depth = EXTENT_HEADER.unpack_from(node)
+        if eh_magic != layouts.EXT4_EXT_MAGIC:
+            raise ContentsError(f"{where}: eh_magic is {eh_magic:#06x}, expected {layouts.EXT4_EXT_MAGIC:#06x}")
         # Every level is one lower than the one above it, so that there can be no circle.
         allowed = range(layouts.MAX_EXTENT_DEPTH + 1) if depth is None else (depth - 1,)
-        if header.eh_depth not in allowed:
-            raise ContentsError(f"{where}: eh_depth is {header.eh_depth}, allowed is {allowed[0]} to {allowed[-1]}")
-        depth = header.eh_depth
-        entries = memoryview(node)[layouts.EXTENT_HEADER_SIZE :][: header.eh_entries * layouts.EXTENT_HEADER_SIZE]
-        if len(entries) < header.eh_entries * layouts.EXTENT_HEADER_SIZE:
-            raise ContentsError(f"{where}: eh_entries is {header.eh_entries}, which the node has no room for")
+        if eh_depth not in allowed:
+            raise ContentsError(f"{where}: eh_depth is {eh_depth}, allowed is {allowed[0]} to {allowed[-1]}")
+        depth = eh_depth
+        entries = memoryview(node)[EXTENT_HEADER.size :][: eh_entries * EXTENT_HEADER.size]
+        if len(entries) < eh_entries * EXTENT_HEADER.size:
+            raise ContentsError(f"{where}: eh_entries is {eh_entries}, which the node has no room for")
         if not depth:
             return _find_in_leaf(entries, logical, end)
         leaf = 0

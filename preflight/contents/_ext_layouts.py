@@ -98,14 +98,7 @@ EXT4_INLINE_DATA_FL = 0x10000000
 EXT4_CASEFOLD_FL = 0x40000000
 
 EXT4_EXT_MAGIC = 0xF30A
-EXTENT_HEADER_SIZE = 12  # as large as the entries that follow it
-EXTENT_HEADER = Struct(
-    "eh_magic" / Int16ul,
-    "eh_entries" / Int16ul,
-    "eh_max" / Int16ul,
-    "eh_depth" / Int16ul,
-    "eh_generation" / Int32ul,
-)
+EXTENT_HEADER_FORMAT = "<HHxxHxxxx"  # eh_magic, eh_entries, eh_max, eh_depth, eh_generation; as large as an entry
 EXTENT_FORMAT = "<IHHI"  # ee_block, ee_len, ee_start_hi, ee_start_lo
 EXTENT_INDEX_FORMAT = "<IIHxx"  # ei_block, ei_leaf_lo, ei_leaf_hi, ei_unused
 EXT_INIT_MAX_LEN = 32768  # an extent that is longer was never written, and has that much less
