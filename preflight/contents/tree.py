@@ -12,6 +12,7 @@ from preflight.contents import ContentsError, FileReader, Kind, Node
 
 MAX_LINKS = 40  # Linux: include/linux/namei.h, MAXSYMLINKS
 MAX_DEPTH = 128  # components that a path may grow to by its links; PATH_MAX has room for 2048 of one letter
+MAX_REMEMBERED = 4096  # entries of directories, some 2 MiB: what is asked of a guest touches some hundred
 MAX_FILE_BYTES = 100 * 1024  # of a configuration file: the largest honest ones have some 20 KiB
 
 
@@ -31,19 +32,16 @@ class Tree:
         """`mounts` by absolute path without a slash at the end, such as `/boot` and `/boot/efi`."""
         self._root = root
         self._mounts = dict(mounts or {})
-        self._found: dict[tuple[str, bool], Found | None] = {}
+        self._entries: dict[str, Found | None] = {}
+        """What is, or is not, at paths without links."""
+        self._targets: dict[str, str] = {}
+        """Of the links among them that were followed."""
 
     def find(self, path: str, *, follow: bool = True) -> Found | None:
         """What is at `path`, None where nothing is, or where a link goes in circles.
 
         `follow`: whether a link at the very end is followed. Raises `ContentsError` where the disk cannot be read.
         """
-        key = (path, follow)
-        if key not in self._found:
-            self._found[key] = self._resolve(path, follow)
-        return self._found[key]
-
-    def _resolve(self, path: str, follow: bool) -> Found | None:
         remaining = _components(path)
         stack: list[Found] = [Found("/", self._root, self._root.root)]
         links = 0
@@ -59,17 +57,14 @@ class Tree:
                     stack.pop()
                 continue
             child = f"{parent.path.rstrip('/')}/{name}"
-            if mounted := self._mounts.get(child):
-                stack.append(Found(child, mounted, mounted.root))
-                continue
-            node = parent.reader.lookup(parent.node, name)
-            if node is None:
+            found = self._entry(parent, child, name)
+            if found is None:
                 return None
-            if node.kind != "symlink" or (not remaining and not follow):
-                stack.append(Found(child, parent.reader, node))
+            if found.node.kind != "symlink" or (not remaining and not follow):
+                stack.append(found)
                 continue
             links += 1
-            target = parent.reader.target(node)
+            target = self._target(found)
             if links > MAX_LINKS or not target:
                 return None
             if target.startswith("/"):
@@ -78,6 +73,24 @@ class Tree:
             if len(remaining) > MAX_DEPTH:
                 return None
         return stack[-1]
+
+    def _entry(self, parent: Found, path: str, name: str) -> Found | None:
+        """What has this name in a directory, its `path` being without links; each is looked up once."""
+        if path not in self._entries:
+            if len(self._entries) == MAX_REMEMBERED:
+                self._entries.clear()
+                self._targets.clear()
+            if mounted := self._mounts.get(path):
+                self._entries[path] = Found(path, mounted, mounted.root)
+            else:
+                node = parent.reader.lookup(parent.node, name)
+                self._entries[path] = Found(path, parent.reader, node) if node else None
+        return self._entries[path]
+
+    def _target(self, link: Found) -> str:
+        if link.path not in self._targets:
+            self._targets[link.path] = link.reader.target(link.node)
+        return self._targets[link.path]
 
     def kind(self, path: str, *, follow: bool = True) -> Kind | None:
         """What kind of file is at `path`, None where nothing is."""
@@ -99,14 +112,14 @@ class Tree:
     def target(self, path: str) -> str | None:
         """Where the link at `path` points, as it says; None where there is no link."""
         found = self.find(path, follow=False)
-        return found.reader.target(found.node) if found and found.node.kind == "symlink" else None
+        return self._target(found) if found and found.node.kind == "symlink" else None
 
     def names(self, path: str) -> tuple[str, ...]:
         """The names in the directory at `path`, sorted; empty where there is no directory."""
         found = self.find(path)
         if found is None or found.node.kind != "directory":
             return ()
-        return tuple(sorted(name for name, _ in found.reader.entries(found.node)))
+        return tuple(sorted(found.reader.names(found.node)))
 
     def read(self, path: str, limit: int = MAX_FILE_BYTES) -> bytes | None:
         """The whole regular file at `path`, None where there is none.

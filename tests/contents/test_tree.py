@@ -1,10 +1,13 @@
 """Paths of a guest: resolved inside the guest, as its kernel would."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preflight.contents import ContentsError, Node
+from preflight.contents import tree as contents_tree
 from preflight.contents.tree import MAX_DEPTH, MAX_FILE_BYTES, MAX_LINKS, Tree
 from tests.contents.phony import Content, Link, PhonyReader, Special, tree
 
@@ -242,3 +245,63 @@ def test_every_path_through_every_link_ends_inside(path: str, first: str, second
         again = guest.find(found.path, follow=False)
         assert again is not None
         assert (again.path, again.node.kind) == (found.path, found.node.kind)
+
+
+class Looking(PhonyReader):
+    """Which names were looked up."""
+
+    def __init__(self, files: dict[str, Content]) -> None:
+        super().__init__(files)
+        self.looked_up: list[str] = []
+
+    def lookup(self, directory: Node, name: str) -> Node | None:
+        self.looked_up.append(name)
+        return super().lookup(directory, name)
+
+    def target(self, link: Node) -> str:
+        self.looked_up.append(f"-> {link.handle}")
+        return super().target(link)
+
+
+def test_a_directory_is_looked_up_once() -> None:
+    reader = Looking({"/usr/lib/a": "a", "/usr/lib/b": "b", "/lib": Link("usr/lib")})
+    guest = Tree(reader)
+    for path in ("/usr/lib/a", "/lib/b", "/lib/../../usr/lib/a", "/lib/none", "/usr/lib/none", "/lib"):
+        guest.find(path)
+    assert guest.text("/lib/b") == "b"
+    assert sorted(reader.looked_up) == ["-> usr/lib", "a", "b", "lib", "lib", "none", "usr"]
+
+
+def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents_tree, "MAX_REMEMBERED", 8)
+    guest = Tree(
+        PhonyReader({**{f"/d{n}/l": Link(f"f{n}") for n in range(20)}, **{f"/d{n}/f{n}": str(n) for n in range(20)}})
+    )
+    for _ in range(2):
+        assert [guest.text(f"/d{number}/l") for number in range(20)] == [str(number) for number in range(20)]
+        assert len(guest._entries) <= 8
+        assert len(guest._targets) <= 8
+
+
+def test_a_lookup_that_failed_is_done_again() -> None:
+    class Failing(PhonyReader):
+        failed = False
+
+        def lookup(self, directory: Node, name: str) -> Node | None:
+            if not self.failed:
+                self.failed = True
+                raise ContentsError("not now")
+            return super().lookup(directory, name)
+
+    guest = Tree(Failing({"/etc/hostname": "web"}))
+    with pytest.raises(ContentsError, match="not now"):
+        guest.find("/etc/hostname")
+    assert guest.text("/etc/hostname") == "web"
+
+
+def test_names_are_listed_without_looking_into_them() -> None:
+    class Blind(PhonyReader):
+        def entries(self, directory: Node) -> Iterator[tuple[str, Node]]:
+            raise AssertionError("what is listed is not looked into")
+
+    assert Tree(Blind({"/etc/b": "", "/etc/a": ""})).names("/etc") == ("a", "b")
