@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,10 +18,24 @@ from preflight.cli._output import discard_stdout, replace_closed_streams, say
 from preflight.errors import PreflightError
 from preflight.reports import escape
 
-_COMMANDS = (
-    *("inspect", "check", "payload", "hook", "baseline", "config"),
-    *("rules", "explain", "profiles", "policy", "schema"),
-)
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMMANDS = {
+    "inspect": "Tell what is in an image.",
+    "check": "Judge whether an image will import.",
+    "payload": "Check images and write the import request.",
+    "hook": "Judge the images among the files of a commit.",
+    "baseline": "Write down the present findings, so that only new ones count.",
+    "config": "Verify the configuration file.",
+    "rules": "List the rules of a profile.",
+    "explain": "Show the documentation of one rule.",
+    "profiles": "List what one can judge by.",
+    "policy": "Print the RAM role and its policies.",
+    "schema": "Print the JSON Schema of a result.",
+    "help": "Show help on a topic.",
+    "completion": "Print the script that completes commands in a shell.",
+}
 
 _EXIT_CODES = {
     0: "done, and ready where something was judged",
@@ -34,29 +48,47 @@ _READ_IMAGES = ("inspect", "check", "payload", "hook", "baseline")
 _JUDGE_IMAGES = ("check", "payload", "hook")
 
 
-def _epilog(command: str | None = None) -> str:
-    """The exit codes that a command can have, or all, as its help ends."""
+def exit_codes(command: str | None = None) -> dict[int, str]:
+    """The exit codes that a command can have, or all, with their meanings."""
     only_for = {1: _JUDGE_IMAGES, 3: _READ_IMAGES}
-    lines = (
-        f"  {code}  {meaning}"
+    return {
+        code: meaning
         for code, meaning in _EXIT_CODES.items()
         if command is None or command in only_for.get(code, (command,))
-    )
-    return "\n".join(("\b", "Exit codes:", *lines))
+    }
+
+
+def _epilog(command: str | None = None) -> str:
+    """The exit codes as the help of a command ends."""
+    return "\n".join(("\b", "Exit codes:", *(f"  {code}  {meaning}" for code, meaning in exit_codes(command).items())))
 
 
 class _LazyGroup(click.Group):
-    """A group that imports a command's module when the command is called: start-up time is a feature."""
+    """A group that imports a command's module when the command is called: start-up time is a feature.
+
+    Neither the list of commands in the help nor the completion of their names has need of the modules.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"preflight.cli.{cmd_name}").command
+        command.short_help = COMMANDS[cmd_name]
         command.epilog = _epilog(cmd_name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        from click.shell_completion import CompletionItem
+
+        named = [CompletionItem(name, help=told) for name, told in COMMANDS.items() if name.startswith(incomplete)]
+        return named + click.Command.shell_complete(self, ctx, incomplete)
 
 
 @click.group(
@@ -74,6 +106,8 @@ def main() -> None:
     replace_closed_streams()
     _on_interrupts(signal.default_int_handler)
     try:
+        if os.environ.get("_PREFLIGHT_COMPLETE"):
+            from preflight.cli import _shells  # noqa: F401  # by being imported it stands in for click's own
         code = cli.main(standalone_mode=False, prog_name="preflight") or 0
     except click.ClickException as error:
         _show(error)

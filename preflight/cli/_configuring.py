@@ -152,7 +152,7 @@ def relative_to(folder: str, path: str) -> str:
     return os.fsencode(relative.replace(os.sep, "/")).decode("utf-8", "backslashreplace")
 
 
-def _settings(config_path: str | None, no_config: bool) -> Settings:
+def settings_of(config_path: str | None, no_config: bool) -> Settings:
     if config_path is not None and no_config:
         raise click.UsageError("--config and --no-config exclude each other")
     if config_path is None:
@@ -166,7 +166,7 @@ def _settings(config_path: str | None, no_config: bool) -> Settings:
 def _with_baseline(config_path: str | None, no_config: bool, baseline_path: str | None, no_baseline: bool) -> Settings:
     if baseline_path is not None and no_baseline:
         raise click.UsageError("--baseline and --no-baseline exclude each other")
-    settings = _settings(config_path, no_config)
+    settings = settings_of(config_path, no_config)
     if no_baseline or baseline_path is not None:
         settings.baseline_path = baseline_path
     return settings
@@ -185,7 +185,7 @@ _CONFIG = (
 )
 
 # They come as one argument, `settings`.
-settings = _options.gathered(_options.stacked(*_CONFIG), ("config_path", "no_config"), "settings", _settings)
+settings = _options.gathered(_options.stacked(*_CONFIG), ("config_path", "no_config"), "settings", settings_of)
 _BOTH = _options.stacked(
     *_CONFIG,
     click.option(

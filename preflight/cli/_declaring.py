@@ -1,7 +1,11 @@
 """The request's parameters as options."""
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
+from preflight.cli import _completing
 from preflight.cli._options import gathered, stacked
 from preflight.verdicts import FURTHER_PARAMETERS
 
@@ -16,17 +20,22 @@ def _tag(context: click.Context, parameter: click.Parameter, values: tuple[str, 
     return tuple(tags)
 
 
+def _value(name: str, field: str, help_: str) -> Callable[[Any], Any]:
+    """An option that takes one of the values in this field of the profile's limits; a rule says so of any other."""
+    return click.option(name, metavar="VALUE", shell_complete=_completing.limit(field), help=help_)
+
+
 _OPTIONS = stacked(
-    click.option("--os-type", metavar="VALUE", help="OSType of the request."),
-    click.option("--platform", metavar="VALUE", help="Platform of the request."),
-    click.option("--architecture", metavar="VALUE", help="Architecture of the request."),
-    click.option("--boot-mode", metavar="VALUE", help="BootMode of the request."),
+    _value("--os-type", "os_types", "OSType of the request."),
+    _value("--platform", "platforms", "Platform of the request."),
+    _value("--architecture", "architectures", "Architecture of the request."),
+    _value("--boot-mode", "boot_modes", "BootMode of the request."),
     click.option("--image-name", metavar="NAME", help="ImageName of the request."),
     click.option("--description", metavar="TEXT", help="Description of the request."),
-    click.option("--license-type", metavar="VALUE", help="LicenseType of the request."),
-    click.option("--nvme-support", metavar="VALUE", help="Features.NvmeSupport of the request."),
-    click.option("--imds-support", metavar="VALUE", help="Features.ImdsSupport of the request."),
-    click.option("--detection-strategy", metavar="VALUE", help="DetectionStrategy of the request."),
+    _value("--license-type", "license_types", "LicenseType of the request."),
+    _value("--nvme-support", "nvme_support", "Features.NvmeSupport of the request."),
+    _value("--imds-support", "imds_support", "Features.ImdsSupport of the request."),
+    _value("--detection-strategy", "detection_strategies", "DetectionStrategy of the request."),
     click.option("--role-name", metavar="NAME", help="RoleName of the request."),
     click.option("--resource-group-id", metavar="ID", help="ResourceGroupId of the request."),
     click.option("--client-token", metavar="TEXT", help="ClientToken of the request."),

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 import preflight
+from preflight.cli import _completing
 from preflight.cli._output import Output
 from preflight.cli._reporting import FormatName, ReportOutput
 from preflight.reports import Kind
@@ -123,7 +124,13 @@ limits = click.option(
 
 judgement = stacked(
     click.option("--strict/--no-strict", default=None, help="Count warnings and undetermined rules as errors."),
-    click.option("--ignore", metavar="RULE", multiple=True, help="Do not judge this rule (repeatable)."),
+    click.option(
+        "--ignore",
+        metavar="RULE",
+        multiple=True,
+        shell_complete=_completing.rules,
+        help="Do not judge this rule (repeatable).",
+    ),
 )
 
 
@@ -135,8 +142,15 @@ def profile_names(default: str) -> Callable[[Any], Any]:
         metavar="NAME",
         multiple=True,
         show_default=default,
+        shell_complete=_completing.profiles,
         help="Judge by this profile (repeatable).",
     )
+
+
+def profile_name(**default: str) -> Callable[[Any], Any]:
+    """The option `--profile` of commands that have one; `default` as click takes it, or as it shows it."""
+    shown: dict[str, Any] = {"show_default": True, **default}
+    return click.option("--profile", "profile_name", metavar="NAME", shell_complete=_completing.profiles, **shown)
 
 
 def lfs_pointers(default: str) -> Callable[[Any], Any]:

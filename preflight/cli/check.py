@@ -5,18 +5,18 @@ from typing import Any, Literal
 import click
 
 from preflight import profiles
-from preflight.cli import _configuring, _declaring, _options
+from preflight.cli import _completing, _configuring, _declaring, _options
 from preflight.cli._configuring import Settings
 from preflight.cli._judging import Asked, Judgement
 from preflight.cli._reporting import ReportOutput
 
 
-@click.command("check", short_help="Judge whether an image will import.")
+@click.command("check")
 @_options.images
 @_options.profile_names(profiles.DEFAULT)
 @click.option("--role", type=click.Choice(["auto", "system", "data"]), show_default="auto")
 @click.option("--disk-image-size", metavar="GIB", type=int, help="DiskImageSize of the request, in GiB.")
-@click.option("--image-format", metavar="VALUE", help="Format of the request.")
+@click.option("--image-format", metavar="VALUE", shell_complete=_completing.formats, help="Format of the request.")
 @_declaring.declared
 @_options.judgement
 @_options.lfs_pointers("fail")

@@ -10,7 +10,7 @@ from preflight.cli._output import Output, say
 from preflight.reports import escape
 
 
-@click.command("config", short_help="Verify the configuration file.")
+@click.command("config")
 @click.argument("files", nargs=-1, metavar="[FILE]...", type=_options.any_path)
 @_options.report_format
 @_options.output

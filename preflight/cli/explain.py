@@ -3,15 +3,15 @@
 import click
 
 from preflight import profiles
-from preflight.cli import _options
+from preflight.cli import _completing, _options
 from preflight.cli._output import Output
 from preflight.rules import all_rules
 from preflight.verdicts import Profile, Rule
 
 
-@click.command("explain", short_help="Show the documentation of one rule.")
-@click.argument("rule", metavar="RULE")
-@click.option("--profile", "profile_name", metavar="NAME", default=profiles.DEFAULT, show_default=True)
+@click.command("explain")
+@click.argument("rule", metavar="RULE", shell_complete=_completing.every_rule)
+@_options.profile_name(default=profiles.DEFAULT)
 @_options.report_format
 @_options.output
 def command(rule: str, profile_name: str, format_name: str, out: Output) -> None:
@@ -24,7 +24,7 @@ def command(rule: str, profile_name: str, format_name: str, out: Output) -> None
         near = difflib.get_close_matches(rule, all_rules(), n=3, cutoff=0.5)
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         raise click.UsageError(f"there is no rule {rule!r}.{hint} See: preflight rules")
-    out.write(_as_json(found, profile) if format_name == "json" else _as_text(found, profile))
+    out.write(_as_json(found, profile) if format_name == "json" else as_text(found, profile))
 
 
 def _as_json(rule: Rule, profile: Profile) -> str:
@@ -46,7 +46,8 @@ def _as_json(rule: Rule, profile: Profile) -> str:
     )
 
 
-def _as_text(rule: Rule, profile: Profile) -> str:
+def as_text(rule: Rule, profile: Profile) -> str:
+    """The rule's documentation, and what the profile says of it."""
     lines = [rule.id, "=" * len(rule.id), "", rule.documentation.rstrip(), ""]
     setting = profile.rules.get(rule.id)
     if setting is None:

@@ -29,7 +29,7 @@ def _is_file(word: str) -> bool:
     return word.startswith("-") and word not in ("-", "--") and os.path.lexists(word)
 
 
-@click.command("hook", cls=_FilesLast, short_help="Judge the images among the files of a commit.")
+@click.command("hook", cls=_FilesLast)
 @click.argument("files", nargs=-1, metavar="[FILE]...", type=_options.any_path)
 @_options.profile_names(DEFAULT_PROFILE)
 @_options.judgement

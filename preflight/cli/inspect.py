@@ -7,7 +7,7 @@ from preflight.cli._inspecting import inspected, tell_unread
 from preflight.cli._reporting import ReportOutput
 
 
-@click.command("inspect", short_help="Tell what is in an image.")
+@click.command("inspect")
 @_options.images
 @_options.no_guest
 @_options.second_opinion

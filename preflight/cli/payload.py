@@ -8,7 +8,7 @@ import click
 
 from preflight import profiles, targets
 from preflight.checking import check
-from preflight.cli import _configuring, _declaring, _options
+from preflight.cli import _completing, _configuring, _declaring, _options
 from preflight.cli._configuring import Settings
 from preflight.cli._inspecting import inspected, tell_unread
 from preflight.cli._output import Output, say
@@ -17,10 +17,16 @@ from preflight.reports import escape
 from preflight.verdicts import Declared, ImportRequest, Profile, Report, sendable
 
 
-@click.command("payload", short_help="Check images and write the import request.")
+@click.command("payload")
 @click.argument("system", type=click.Path(readable=False))
 @click.argument("data", nargs=-1, type=click.Path(readable=False))
-@click.option("--region", metavar="ID", required=True, help="RegionId: the region of the bucket, and of the new image.")
+@click.option(
+    "--region",
+    metavar="ID",
+    required=True,
+    shell_complete=_completing.limit("regions"),
+    help="RegionId: the region of the bucket, and of the new image.",
+)
 @click.option("--bucket", metavar="NAME", required=True, help="OSSBucket: where the image files are uploaded to.")
 @click.option("--key-prefix", metavar="TEXT", default="", help="What precedes the file's name in OSSObject.")
 @click.option("--key", "keys", metavar="KEY", multiple=True, help="OSSObject, for each image in order (repeatable).")
@@ -33,7 +39,7 @@ from preflight.verdicts import Declared, ImportRequest, Profile, Report, sendabl
     help="How the request is written, and for whom.",
 )
 @click.option("--force", is_flag=True, help="Write the request although errors stand.")
-@click.option("--profile", "profile_name", metavar="NAME", show_default=profiles.DEFAULT)
+@_options.profile_name(show_default=profiles.DEFAULT)
 @click.option(
     "--disk-image-size",
     "disk_image_sizes",
@@ -43,7 +49,12 @@ from preflight.verdicts import Declared, ImportRequest, Profile, Report, sendabl
     help="DiskImageSize, for each image in order (repeatable).",
 )
 @click.option(
-    "--image-format", "image_formats", metavar="VALUE", multiple=True, help="Format, for each image in order."
+    "--image-format",
+    "image_formats",
+    metavar="VALUE",
+    multiple=True,
+    shell_complete=_completing.formats,
+    help="Format, for each image in order.",
 )
 @_declaring.declared
 @_options.judgement

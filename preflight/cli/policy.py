@@ -7,8 +7,8 @@ from preflight.cli import _options
 from preflight.cli._output import Output
 
 
-@click.command("policy", short_help="Print the RAM role and its policies.")
-@click.option("--profile", "profile_name", metavar="NAME", default=profiles.DEFAULT, show_default=True)
+@click.command("policy")
+@_options.profile_name(default=profiles.DEFAULT)
 @click.option("--format", "format_name", type=click.Choice(["json", "text"]), default="json", show_default=True)
 @_options.output
 def command(profile_name: str, format_name: str, out: Output) -> None:

@@ -7,7 +7,7 @@ from preflight.cli import _options
 from preflight.cli._output import Output
 
 
-@click.command("profiles", short_help="List what one can judge by.")
+@click.command("profiles")
 @_options.report_format
 @_options.output
 def command(format_name: str, out: Output) -> None:

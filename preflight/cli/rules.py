@@ -10,8 +10,8 @@ from preflight.rules import all_rules
 from preflight.verdicts import Profile
 
 
-@click.command("rules", short_help="List the rules of a profile.")
-@click.option("--profile", "profile_name", metavar="NAME", default=profiles.DEFAULT, show_default=True)
+@click.command("rules")
+@_options.profile_name(default=profiles.DEFAULT)
 @click.option("--coverage", is_flag=True, help="List what the cloud asks of images, and the rules that hold each.")
 @_options.report_format
 @_options.output

@@ -8,7 +8,7 @@ from preflight.cli._output import Output
 from preflight.reports.json import encode
 
 
-@click.command("schema", short_help="Print the JSON Schema of a result.")
+@click.command("schema")
 @click.argument("name", type=click.Choice(schemas.names()))
 @_options.output
 def command(name: str, out: Output) -> None:
