@@ -137,7 +137,7 @@ def test_a_reader_that_fails_costs_its_own_facts_only(
     monkeypatch.setattr(guest_inspection, "read_network", work)
     started = time.monotonic()
     image: Image = inspect(str(ACCEPTED))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60  # its processor time is bounded; how long that takes is up to the host
     guest = image.guest
     assert isinstance(guest, Guest)
     assert isinstance(guest.network, Unknown)

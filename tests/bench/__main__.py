@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.bench import guests, processes
+from tests.bench import INITRAMFS, processes
 from tests.bench.processes import Measured
 
 RUNS = 21
@@ -144,7 +144,7 @@ def _checked_rows(whole: Mapping[str, Measured]) -> Iterator[Row]:
 
 def _guest_rows(inside: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:
     for image, values in inside.items():
-        initramfs = guests.INITRAMFS if image.endswith(".initramfs") else 0
+        initramfs = INITRAMFS if image.endswith(".initramfs") else 0
         beyond = values["bytes"] - initramfs
         shown = f"{beyond / 1024:.0f} KiB" + (f" + initramfs {initramfs >> 20} MiB" if initramfs else "")
         yield (

@@ -8,13 +8,13 @@ import random
 import sys
 from pathlib import Path
 
-from preflight.units import GiB, MiB
+from preflight.units import GiB
 from tests import sound
+from tests.bench import INITRAMFS
 from tests.tools import run
 
 SIZES = {"10 GiB": 10 * GiB, "2 TiB": 2048 * GiB}
 KERNELS = ("built-in", "initramfs")
-INITRAMFS = 40 * MiB  # as compressed
 _MODULES = ("block/virtio_blk", "net/virtio_net", "virtio/virtio_pci", "scsi/virtio_scsi", "nvme/host/nvme")
 
 

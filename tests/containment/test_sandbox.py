@@ -98,7 +98,7 @@ def test_the_child_keeps_its_pipe_and_what_it_is_given(tmp_path: Path) -> None:
 
         def look() -> list[int]:
             found = []
-            for number in range(64):
+            for number in range(4096):
                 try:
                     os.fstat(number)
                 except OSError:
