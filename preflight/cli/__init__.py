@@ -105,6 +105,7 @@ def main() -> None:
     """Run the command and exit with one of the documented codes."""
     replace_closed_streams()
     _on_interrupts(signal.default_int_handler)
+    sys.unraisablehook = _interrupt_again
     try:
         if os.environ.get("_PREFLIGHT_COMPLETE"):
             from preflight.cli import _shells  # noqa: F401  # by being imported it stands in for click's own
@@ -136,6 +137,15 @@ def main() -> None:
     _on_interrupts(signal.SIG_IGN)  # what is left is to end
     gc.freeze()  # the last collection would walk all that was imported, for 5 ms, to free what exit frees anyway
     sys.exit(code)
+
+
+def _interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """An interrupt that came while Python could raise nothing, as in a finalizer, is lost: let it come once more."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt) and hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _on_interrupts(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> None:
