@@ -198,3 +198,12 @@ class Image(Value, frozen=True):
     guest: "Guest | Unknown | None"
     """The operating system inside; null where the disk was read and holds none."""
     problems: tuple[Problem, ...]
+
+
+class Unread(Value, frozen=True):
+    """An image that could not be read at all: nothing is known of it, and nothing is judged."""
+
+    path: str
+    """As given."""
+    reason: str
+    """For a person to read."""

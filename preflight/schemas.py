@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from preflight.decoding import INSPECTION, REPORT, fields
-from preflight.facts import Image
+from preflight.facts import Image, Unread
 from preflight.verdicts import ImportRequest, Report
 
 Schema = dict[str, Any]
@@ -48,9 +48,14 @@ def schema(name: str) -> Schema:
 def _items(title: str, identifier: str, key: str, item: type[msgspec.Struct]) -> Schema:
     definitions: dict[str, Schema] = {}
     reference = _of(item, definitions)
+    unread = _of(Unread, definitions)
     definitions["document"] = {
         "type": "object",
-        "properties": {"schema": {"const": identifier}, key: {"type": "array", "items": reference}},
+        "properties": {
+            "schema": {"const": identifier},
+            key: {"type": "array", "items": reference},
+            "unread": {"type": "array", "items": unread},
+        },
         "required": ["schema", key],
     }
     return {

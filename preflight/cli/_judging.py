@@ -11,6 +11,7 @@ from preflight.checking import check, resolve_role
 from preflight.cli._configuring import Settings, relative_to
 from preflight.cli._inspecting import inspected, read_back, tell_unread
 from preflight.cli._output import Output
+from preflight.facts import Unread
 from preflight.reports import escape
 from preflight.verdicts import Declared, Report
 
@@ -46,17 +47,20 @@ class Judgement:
         self.reports: list[Report] = []
         self.paths: list[str] = []
         """Of the image of each report."""
+        self.unread: list[Unread] = []
+        """Images that could not be read at all."""
         self._out = out
         self._known = settings.baseline()
         self._stale: list[Entry] = []
         judges = [profiles.load(name) for name in settings.profile_names(asked.profile_names)]
         if asked.from_json:
             self._found = read_back(images, out)
-            images = [image.path if image else "" for image in self._found]
+            images = [image.path for image in self._found]
         else:
             self._found = inspected(images, out, no_guest=asked.no_guest, second_opinion=asked.second_opinion)
         for path, image in zip(images, self._found, strict=True):
-            if image is None:
+            if isinstance(image, Unread):
+                self.unread.append(image)
                 continue
             if image.format == "lfs-pointer" and asked.lfs_pointers == "skip":
                 _explain_pointer(path, out)
@@ -107,13 +111,9 @@ class Judgement:
                 f"{listed}"
             )
         tell_unread(self._found, self._out)
-        if None in self._found:
+        if self.unread:
             return 3
         return 1 if any(report.verdict == "not-ready" for report in self.reports) else 0
-
-    def unread(self) -> bool:
-        """Whether an image could not be read at all."""
-        return None in self._found
 
 
 def _explain_pointer(path: str, out: Output) -> None:

@@ -9,6 +9,7 @@ import click
 
 from preflight import plugins, reports
 from preflight.cli._output import Output, is_terminal, write_to, writing_stdout
+from preflight.facts import Unread
 from preflight.reports import Kind, escape
 
 
@@ -60,10 +61,13 @@ class ReportOutput(Output):
         """The files that are written."""
         return [destination.path for destination in self._destinations if destination.path is not None]
 
-    def write_results(self, results: Sequence[Any], *, as_text: Sequence[Any] | None = None) -> None:
+    def write_results(
+        self, results: Sequence[Any], unread: Sequence[Unread], *, as_text: Sequence[Any] | None = None
+    ) -> None:
         """Write the results to each place, files first; nothing is written before all is rendered.
 
-        `as_text`: those that a person is told, if not all. On a terminal, text is in colour.
+        `unread`: the images that there is no result of. `as_text`: the results that a person is told, if not all. On
+        a terminal, text is in colour.
         """
         told = results if as_text is None else as_text
         rendered: list[tuple[str | None, str]] = []
@@ -73,7 +77,7 @@ class ReportOutput(Output):
                 at_terminal = True
             else:
                 render = getattr(reports.load(format_name), self._kind)
-                rendered.append((path, render(told if format_name == "text" else results)))
+                rendered.append((path, render(told if format_name == "text" else results, unread)))
         for path, text in sorted(rendered, key=lambda one: one[0] is None):
             write_to(path, text)
         if at_terminal:

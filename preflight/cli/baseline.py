@@ -62,7 +62,7 @@ def command(
         lfs_pointers=lfs_pointers,
     )
     judgement = Judgement(images, asked, settings, out)
-    if judgement.unread():
+    if judgement.unread:
         out.hint("preflight: no baseline is written, as not all images could be read")
         return judgement.finish()
     folder = os.path.dirname(path or NAME)

@@ -58,5 +58,5 @@ def command(
         from_json=from_json,
     )
     judgement = Judgement(images, asked, settings, out)
-    out.write_results(judgement.reports)
+    out.write_results(judgement.reports, judgement.unread)
     return judgement.finish()

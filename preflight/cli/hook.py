@@ -63,5 +63,5 @@ def command(
     )
     judgement = Judgement(images, asked, settings(), out)
     refused = [report for report in judgement.reports if report.verdict == "not-ready"]
-    out.write_results(judgement.reports, as_text=refused)
+    out.write_results(judgement.reports, judgement.unread, as_text=refused)
     return judgement.finish()

@@ -3,7 +3,7 @@
 import click
 
 from preflight.cli import _options
-from preflight.cli._inspecting import inspected, tell_unread
+from preflight.cli._inspecting import inspected, parted, tell_unread
 from preflight.cli._reporting import ReportOutput
 
 
@@ -22,6 +22,7 @@ def command(
     """Tell what is in IMAGE: format, size, layout, file systems. No opinion."""
     out.refuse_images(images)
     found = inspected(images, out, no_guest=no_guest, second_opinion=second_opinion)
-    out.write_results([image for image in found if image is not None])
+    readable, unread = parted(found)
+    out.write_results(readable, unread)
     tell_unread(found, out)
-    return 3 if None in found else 0
+    return 3 if unread else 0

@@ -10,7 +10,7 @@ from preflight import profiles, targets
 from preflight.checking import check
 from preflight.cli import _completing, _configuring, _declaring, _options
 from preflight.cli._configuring import Settings
-from preflight.cli._inspecting import inspected, tell_unread
+from preflight.cli._inspecting import inspected, parted, tell_unread
 from preflight.cli._output import Output, say
 from preflight.declaring import of_disks
 from preflight.reports import escape
@@ -95,8 +95,8 @@ def command(
             raise click.UsageError(f"{option} is given {len(values)} times for {len(paths)} images")
     profile = profiles.load(profile_name or settings.profile_names()[0])
     found = inspected(paths, out, no_guest=no_guest, second_opinion=second_opinion)
-    images = [image for image in found if image is not None]
-    if len(images) < len(paths):
+    images, unread = parted(found)
+    if unread:
         tell_unread(found, out)
         return 3
     first = Declared(region_id=region, **settings.declared(system, declared))

@@ -6,15 +6,25 @@ image can hold goes through `escape` or through the quoting of the format.
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import msgspec
 
 from preflight import plugins
 
 if TYPE_CHECKING:  # `inspect` has no need of verdicts, and the start-up counts
-    from preflight.facts import Image
+    from preflight.facts import Image, Unread
     from preflight.verdicts import Report
+
+Result = TypeVar("Result", contravariant=True)
+
+
+class Render(Protocol[Result]):
+    """Writes results out."""
+
+    def __call__(self, results: "Sequence[Result]", unread: "Sequence[Unread]" = (), /) -> str:
+        """Lines, each ending in a newline. `unread`: the images that there is no result of."""
+        ...
 
 
 class ReportFormat(msgspec.Struct, frozen=True):
@@ -22,9 +32,9 @@ class ReportFormat(msgspec.Struct, frozen=True):
 
     name: str
     """As `--format` takes it."""
-    reports: "Callable[[Sequence[Report]], str]"
-    """What `check` prints: lines, each ending in a newline."""
-    images: "Callable[[Sequence[Image]], str] | None" = None
+    reports: "Render[Report]"
+    """What `check` prints."""
+    images: "Render[Image] | None" = None
     """What `inspect` prints; none of a format for judgements only."""
 
 

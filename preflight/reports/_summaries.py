@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # `inspect` has no need of verdicts, and the start-up counts
-    from preflight.verdicts import Report, Severity
+    from preflight.verdicts import Ignored, Report, Severity
 
 MAX_RULES_NAMED = 3  # of those with the same reason; JSON has them all
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
@@ -45,6 +45,16 @@ def undetermined(report: Report) -> Iterator[tuple[str, str]]:
     for reason, rules in by_reason.items():
         more = f" and {len(rules) - MAX_RULES_NAMED} more rules" if len(rules) > MAX_RULES_NAMED else ""
         yield ", ".join(rules[:MAX_RULES_NAMED]) + more, reason
+
+
+def why_ignored(entry: Ignored) -> str:
+    """The reason for which a rule does not count, not escaped."""
+    return "on the command line" if entry.reason is None else entry.reason
+
+
+def known(report: Report) -> str:
+    """How much of what was found the baseline has, as `2 known findings left out`."""
+    return f"{report.in_baseline} known finding{'s' if report.in_baseline > 1 else ''} left out"
 
 
 def split_remedy(remedy: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ order, is in src/Runner.Common/ActionCommand.cs of https://github.com/actions/ru
 
 from collections.abc import Iterator, Sequence
 
+from preflight.facts import Unread
 from preflight.reports import ReportFormat, _paths, _summaries, escape
 from preflight.verdicts import Report
 
@@ -39,8 +40,10 @@ def _property(value: str) -> str:
     return escape(value).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
 
 
-def _reports(reports: Sequence[Report]) -> str:
-    return "".join(line for report in reports for line in _lines(report))
+def _reports(reports: Sequence[Report], unread: Sequence[Unread] = ()) -> str:
+    lines = [line for report in reports for line in _lines(report)]
+    lines += [_command("error", _paths.plain(image.path), "could not be read", [image.reason]) for image in unread]
+    return "".join(lines)
 
 
 REPORT = ReportFormat(name="github", reports=_reports)

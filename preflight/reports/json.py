@@ -8,12 +8,12 @@ import msgspec
 from preflight.reports import ReportFormat, escape_json
 
 
-def _images(images: Sequence[object]) -> str:
-    return encode({"schema": "preflight/inspection/1", "images": images})
+def _images(images: Sequence[object], unread: Sequence[object] = ()) -> str:
+    return encode({"schema": "preflight/inspection/1", "images": images, "unread": unread})
 
 
-def _reports(reports: Sequence[object]) -> str:
-    return encode({"schema": "preflight/report/1", "reports": reports})
+def _reports(reports: Sequence[object], unread: Sequence[object] = ()) -> str:
+    return encode({"schema": "preflight/report/1", "reports": reports, "unread": unread})
 
 
 def encode(value: object) -> str:

@@ -1,14 +1,16 @@
 """Judgements as JUnit XML, which most CI systems show: a suite for each image and profile, a case for each outcome.
 
-A finding that is an error is a failure, what could not be judged is skipped, and the case `ready` is the verdict.
+A finding that is an error is a failure, what could not be judged or is ignored is skipped, and the case `ready` is
+the verdict. An image that could not be read is an error.
 Specification: there is none; what readers have in common, as https://github.com/testmoapp/junitxml collects it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from preflight.facts import Unread
 from preflight.reports import ReportFormat, _summaries, escape
 from preflight.verdicts import Finding, Report
 
@@ -37,6 +39,10 @@ def _cases(report: Report) -> Iterator[_Case]:
             yield _Case(name, "system-out", lines=_told(finding))
     for entry in report.undetermined:
         yield _Case(entry.rule, "skipped", entry.reason)
+    for ignored in report.ignored:
+        for finding in ignored.findings:
+            message = f"ignored: {_summaries.why_ignored(ignored)}"
+            yield _Case(f"{finding.rule}: {finding.subject}", "skipped", message, lines=_told(finding))
     counts = _summaries.counts(report)
     if report.verdict == "ready":
         yield _Case("ready")
@@ -54,14 +60,14 @@ def _told(finding: Finding) -> list[str]:
     ]
 
 
-def _suite(report: Report) -> Element:
+def _suite(called: str, cases: Iterable[_Case]) -> Element:
     from xml.etree.ElementTree import Element, SubElement
 
-    name = escape(f"{report.image.path} ({report.profile})")
+    name = escape(called)
     suite = Element("testsuite", name=name)
     outcomes: list[str] = []
     seen: dict[str, int] = {}
-    for case in _cases(report):
+    for case in cases:
         seen[case.name] = seen.get(case.name, 0) + 1
         number = f" ({seen[case.name]})" if seen[case.name] > 1 else ""  # readers tell cases by their names
         element = SubElement(suite, "testcase", classname=name, name=escape(case.name) + number)
@@ -78,17 +84,18 @@ def _suite(report: Report) -> Element:
 
 def _count(element: Element, outcomes: Sequence[str]) -> None:
     element.set("tests", str(len(outcomes)))
-    element.set("failures", str(outcomes.count("failure")))
-    element.set("errors", "0")
-    element.set("skipped", str(outcomes.count("skipped")))
+    for attribute, outcome in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        element.set(attribute, str(outcomes.count(outcome)))
 
 
-def _reports(reports: Sequence[Report]) -> str:
+def _reports(reports: Sequence[Report], unread: Sequence[Unread] = ()) -> str:
     from xml.etree.ElementTree import Element, indent, tostring
 
+    suites = [(f"{report.image.path} ({report.profile})", list(_cases(report))) for report in reports]
+    suites += [(image.path, [_Case("readable", "error", image.reason, "unreadable")]) for image in unread]
     root = Element("testsuites", name="preflight")
-    root.extend(map(_suite, reports))
-    _count(root, [case.outcome for report in reports for case in _cases(report)])
+    root.extend(_suite(name, cases) for name, cases in suites)
+    _count(root, [case.outcome for _, cases in suites for case in cases])
     indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, encoding="unicode")}\n'
 

@@ -1,5 +1,8 @@
 """Judgements as SARIF, for code scanning and for other tools that gather results: a run for each profile.
 
+What is ignored is left out, not marked as suppressed: GitHub shows a suppressed result like any other. An image that
+could not be read is a notification of each run.
+
 Specification: Static Analysis Results Interchange Format (SARIF) 2.1.0,
 https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/sarif-v2.1.0-errata01-os-complete.html;
 what GitHub reads of it: SARIF support for code scanning,
@@ -13,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 import preflight
+from preflight.facts import Unread
 from preflight.reports import ReportFormat, _paths, escape
 from preflight.reports._sarif_rules import LEVELS, cloud_names, descriptor, message
 from preflight.reports.json import encode
@@ -22,7 +26,8 @@ _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _PLACE = re.compile(r" at byte 0x[0-9a-f]+")
 
 
-def _run(profile: str, reports: Sequence[Report]) -> dict[str, Any]:
+def _run(profile: str | None, reports: Sequence[Report], unread: Sequence[Unread]) -> dict[str, Any]:
+    """The run of one profile; of none, where no image could be read."""
     rules: dict[str, dict[str, Any]] = {}
     for report in reports:
         for finding in report.findings:
@@ -39,13 +44,14 @@ def _run(profile: str, reports: Sequence[Report]) -> dict[str, Any]:
                 "rules": list(rules.values()),
             }
         },
-        "automationDetails": {"id": f"preflight/{profile}/"},
+        "automationDetails": {"id": f"preflight/{profile}/" if profile else "preflight/"},
         "columnKind": "unicodeCodePoints",
         "invocations": [
             {
-                "executionSuccessful": True,
+                "executionSuccessful": not unread,
                 "toolExecutionNotifications": [
-                    _notification(report, entry) for report in reports for entry in report.undetermined
+                    *(_undetermined(report, entry) for report in reports for entry in report.undetermined),
+                    *(_unread(image) for image in unread),
                 ],
             }
         ],
@@ -58,7 +64,7 @@ def _run(profile: str, reports: Sequence[Report]) -> dict[str, Any]:
 
 
 def _result(report: Report, finding: Finding, numbers: dict[str, int], seen: dict[str, int]) -> dict[str, Any]:
-    location = _location(report) | {"logicalLocations": [{"fullyQualifiedName": escape(finding.subject)}]}
+    location = _location(report.image.path) | {"logicalLocations": [{"fullyQualifiedName": escape(finding.subject)}]}
     fingerprint = _fingerprint(report, finding, seen)
     return {
         "ruleId": finding.rule,
@@ -71,18 +77,23 @@ def _result(report: Report, finding: Finding, numbers: dict[str, int], seen: dic
     }
 
 
-def _notification(report: Report, entry: Undetermined) -> dict[str, Any]:
+def _undetermined(report: Report, entry: Undetermined) -> dict[str, Any]:
     return {
         "level": "note",
         "message": {"text": message(f"{entry.rule}: {entry.reason}")},
         "associatedRule": {"id": entry.rule},
-        "locations": [_location(report)],
+        "locations": [_location(report.image.path)],
     }
 
 
-def _location(report: Report) -> dict[str, Any]:
+def _unread(image: Unread) -> dict[str, Any]:
+    text = message(f"could not be read: {image.reason}")
+    return {"level": "error", "message": {"text": text}, "locations": [_location(image.path)]}
+
+
+def _location(path: str) -> dict[str, Any]:
     """The image; GitHub takes no result without a line, though a disk has none."""
-    place = {"artifactLocation": {"uri": _uri(report.image.path)}, "region": {"startLine": 1}}
+    place = {"artifactLocation": {"uri": _uri(path)}, "region": {"startLine": 1}}
     return {"physicalLocation": place}
 
 
@@ -104,11 +115,11 @@ def _fingerprint(report: Report, finding: Finding, seen: dict[str, int]) -> str:
     return f"{digest}:{seen[digest]}"
 
 
-def _reports(reports: Sequence[Report]) -> str:
-    by_profile: dict[str, list[Report]] = {}
+def _reports(reports: Sequence[Report], unread: Sequence[Unread] = ()) -> str:
+    by_profile: dict[str | None, list[Report]] = {} if reports or not unread else {None: []}
     for report in reports:
         by_profile.setdefault(report.profile, []).append(report)
-    runs = [_run(profile, judged) for profile, judged in by_profile.items()]
+    runs = [_run(profile, judged, unread) for profile, judged in by_profile.items()]
     return encode({"$schema": _SCHEMA, "version": "2.1.0", "runs": runs})
 
 

@@ -210,11 +210,9 @@ def _left_out(report: Report) -> Iterator[Line]:
     """What was found and does not count: by a rule that is ignored, or as the baseline has it."""
     for entry in report.ignored:
         if entry.findings:
-            reason = "on the command line" if entry.reason is None else escape(entry.reason)
-            yield [Piece("  ignored ", "dim"), Piece(f"{escape(entry.rule)}: {reason}")]
+            yield [Piece("  ignored ", "dim"), Piece(f"{escape(entry.rule)}: {escape(_summaries.why_ignored(entry))}")]
     if report.in_baseline:
-        known = f"{report.in_baseline} known finding{'s' if report.in_baseline > 1 else ''} left out"
-        yield [Piece("  baseline ", "dim"), Piece(known)]
+        yield [Piece("  baseline ", "dim"), Piece(_summaries.known(report))]
 
 
 def _verdict(report: Report) -> Line:
@@ -272,6 +270,7 @@ def plain(lines: Iterator[Line]) -> str:
 
 REPORT = ReportFormat(
     name="text",
-    images=lambda found: plain(images(found)),
-    reports=lambda found: plain(reports(found)),
+    # What could not be read has been said on stderr, as it was come across.
+    images=lambda found, unread=(): plain(images(found)),
+    reports=lambda found, unread=(): plain(reports(found)),
 )

@@ -28,7 +28,7 @@ REQUEST_KEYS = [
 def judged(preflight: Command, *arguments: str | Path) -> list[dict[str, object]]:
     told = preflight("check", "--format", "json", *arguments)
     result = json.loads(told.out)
-    assert list(result) == ["schema", "reports"]
+    assert list(result) == ["schema", "reports", "unread"]
     assert result["schema"] == "preflight/report/1"
     reports: list[dict[str, object]] = result["reports"]
     ready = all(report["verdict"] == "ready" for report in reports)

@@ -22,7 +22,7 @@ def test_json_has_the_shape_of_the_contract(preflight: Command, images: Path) ->
     told = preflight("inspect", "--format", "json", images / "system.qcow2")
     result = json.loads(told.out)
     assert (told.code, told.err) == (0, "")
-    assert list(result) == ["schema", "images"]
+    assert list(result) == ["schema", "images", "unread"]
     assert result["schema"] == "preflight/inspection/1"
     (image,) = result["images"]
     assert list(image) == IMAGE_KEYS

@@ -108,7 +108,7 @@ def test_no_output_may_be_an_image(preflight: Command, images: Path, tmp_path: P
 def test_nothing_is_written_before_all_is_rendered(
     preflight: Command, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(found: object) -> str:
+    def failing(found: object, unread: object = ()) -> str:
         raise RuntimeError("no")
 
     broken = reports.ReportFormat(name="junit", reports=failing)
@@ -139,3 +139,23 @@ def test_an_inspection_imports_no_format_that_is_not_asked_for(images: Path) -> 
     loaded = told.out.split()
     assert "preflight.reports.text" in loaded
     assert not {"preflight.reports.sarif", "preflight.reports.junit", "preflight.verdicts"} & set(loaded)
+
+
+def test_every_format_for_machines_names_the_image_that_could_not_be_read(
+    preflight: Command, images: Path, tmp_path: Path
+) -> None:
+    names = [name for name in reports.names("reports") if name != "text"]
+    outputs = [word for name in names for word in ("-o", f"{name}={tmp_path / name}")]
+    told = preflight("check", images / "data.raw", tmp_path / "gone.raw", *outputs)
+    assert told.code == 3
+    for name in names:
+        written = (tmp_path / name).read_text()
+        assert "gone.raw" in written and "No such file" in written, name
+
+
+def test_inspect_lists_the_image_that_could_not_be_read(preflight: Command, images: Path, tmp_path: Path) -> None:
+    told = preflight("inspect", "--format", "json", tmp_path / "gone.raw", images / "data.raw")
+    document = json.loads(told.out)
+    assert told.code == 3
+    assert [image["path"] for image in document["images"]] == [str(images / "data.raw")]
+    assert [image["path"] for image in document["unread"]] == [str(tmp_path / "gone.raw")]

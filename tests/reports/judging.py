@@ -5,9 +5,11 @@ from typing import Any
 import msgspec
 
 from preflight.checking import check
-from preflight.facts import Image
-from preflight.verdicts import Declared, Finding, Report, Undetermined
+from preflight.facts import Image, Unread
+from preflight.verdicts import Declared, Finding, Ignored, Report, Undetermined
 from tests import builders
+
+UNREAD = (Unread("gone.raw", "there is no such file"), Unread("secret.vhd", "permission denied"))
 
 
 def finding(severity: Any = "error", **changes: Any) -> Finding:
@@ -42,3 +44,10 @@ def refused(image: Image | None = None, **changes: Any) -> Report:
         "undetermined": (Undetermined("no-boot-loader", "unread"), Undetermined("no-operating-system", "unread")),
     }
     return report(image, **plain | changes)
+
+
+def lenient(**changes: Any) -> Report:
+    """A judgement that leaves out two errors of a rule that is ignored, and three more that the baseline has."""
+    wide = Ignored("virtual-size-too-large", "the bucket is for tests", (finding(), finding(subject="data disk")))
+    plain: dict[str, Any] = {"ignored": (wide, Ignored("no-boot-loader", None, ())), "in_baseline": 3}
+    return report(**plain | changes)

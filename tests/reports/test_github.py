@@ -5,7 +5,7 @@ import pytest
 from preflight.reports.github import REPORT
 from preflight.verdicts import Report
 from tests import builders
-from tests.reports.judging import finding, refused, report
+from tests.reports.judging import UNREAD, finding, refused, report
 from tests.reports.runner import Command, command
 
 
@@ -62,6 +62,12 @@ def test_text_comes_back_from_the_runner_as_it_was(text: str) -> None:
 
 def test_the_path_is_the_one_of_the_repository() -> None:
     assert commands(report(builders.image(path="./a//b.raw")))[0].properties["file"] == "a/b.raw"
+
+
+def test_an_image_that_could_not_be_read_is_an_error() -> None:
+    (_, first, second) = map(command, REPORT.reports([report()], UNREAD).splitlines())
+    assert first == Command("error", {"file": "gone.raw", "title": "could not be read"}, "there is no such file")
+    assert second is not None and second.properties["file"] == "secret.vhd"
 
 
 def test_nothing_is_no_command() -> None:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from preflight import decoding, reports, targets
-from preflight.facts import Image, Unknown
+from preflight.facts import Image, Unknown, Unread
 from preflight.reports import Kind, escape
 from preflight.verdicts import ImportRequest, Report
 from tests import builders
@@ -97,24 +97,29 @@ def written(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def read_json(told: str, judged: list[Report]) -> None:
+def read_json(told: str, judged: list[Report], unread: Unread) -> None:
+    (left,) = json.loads(told)["unread"]
+    assert left == {"path": written(unread.path), "reason": written(unread.reason)}
     assert set(strings(json.loads(told))) >= {written(one.image.path) for one in judged}
     if not any("\ud800" <= character <= "\udfff" for one in judged for character in one.image.path):
         assert decoding.reports(told) == tuple(judged)
 
 
-def read_sarif(told: str, judged: list[Report]) -> None:
+def read_sarif(told: str, judged: list[Report], unread: Unread) -> None:
     runs = json.loads(told)["runs"]
     results = [result for run in runs for result in run["results"]]
     assert len(results) == sum(len(report.findings) for report in judged)
     names = {result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"] for result in results}
     assert names == {escape(finding.subject) for report in judged for finding in report.findings}
     notes = [note for run in runs for note in run["invocations"][0]["toolExecutionNotifications"]]
-    assert len(notes) == sum(len(report.undetermined) for report in judged)
+    assert len(notes) == sum(len(report.undetermined) for report in judged) + len(runs)  # each tells of the unread one
 
 
-def read_junit(told: str, judged: list[Report]) -> None:
-    suites = list(ElementTree.fromstring(told.encode()))
+def read_junit(told: str, judged: list[Report], unread: Unread) -> None:
+    *suites, last = ElementTree.fromstring(told.encode())
+    assert [(error.get("message"), last.get("name")) for error in last.iter("error")] == [
+        (escape(unread.reason), escape(unread.path))
+    ]
     assert [suite.get("name") for suite in suites] == [escape(f"{one.image.path} ({one.profile})") for one in judged]
     for suite, report in zip(suites, judged, strict=True):
         failures = [failure.get("message") for failure in suite.iter("failure")]
@@ -122,20 +127,21 @@ def read_junit(told: str, judged: list[Report]) -> None:
         assert failures[: len(wanted)] == wanted
 
 
-def read_markdown(told: str, judged: list[Report]) -> None:
+def read_markdown(told: str, judged: list[Report], unread: Unread) -> None:
     seen = rendered(told)
     assert len(seen.tables[0]) == 1 + len(judged)
+    assert seen.headings[-1] == "Could not be read"
     paths = [row[0] for row in seen.tables[0][1:]]
     assert paths == [escape(report.image.path) for report in judged]
     cells = [cell for table in seen.tables for row in table for cell in row]
     assert [cell.strip() for cell in github_cells(told)] == [cell.strip() for cell in cells]
 
 
-def read_text(told: str, judged: list[Report]) -> None:
+def read_text(told: str, judged: list[Report], unread: Unread) -> None:
     assert told.count("READY") >= len(judged)
 
 
-READERS: dict[str, Callable[[str, list[Report]], None]] = {
+READERS: dict[str, Callable[[str, list[Report], Unread], None]] = {
     "json": read_json,
     "sarif": read_sarif,
     "junit": read_junit,
@@ -152,15 +158,16 @@ def test_every_format_is_read() -> None:
 @pytest.mark.parametrize("name", READERS)
 def test_a_judgement_is_text_in_every_format(name: str, text: str) -> None:
     judged = judgements(text)
-    told = reports.load(name).reports(judged)
+    unread = Unread(text, text)
+    told = reports.load(name).reports(judged, [unread])
     assert_harmless(told)
-    READERS[name](told, judged)
+    READERS[name](told, judged, unread)
 
 
 @every_text
 def test_a_judgement_is_annotations_and_no_other_command(text: str) -> None:
     judged = judgements(text)
-    lines = reports.load("github").reports(judged).splitlines()
+    lines = reports.load("github").reports(judged, [Unread(text, text)]).splitlines()
     wanted = [(finding, report.image.path) for report in judged for finding in report.findings]
     read = [command(line) for line in lines]
     for line, one in zip(lines, read, strict=True):

@@ -11,6 +11,8 @@ from preflight.facts import Image
 from preflight.reports.json import REPORT, encode
 from preflight.verdicts import Declared, Report
 from tests import builders
+from tests.documents import validate
+from tests.reports.judging import UNREAD
 from tests.reports.showing import inspected
 
 
@@ -22,7 +24,7 @@ def test_images_are_listed_under_their_schema() -> None:
     first, second = builders.image(guest=None), builders.raw(guest=None)
     text = inspected(REPORT, [first, second])
     told = json.loads(text)
-    assert list(told) == ["schema", "images"]
+    assert list(told) == ["schema", "images", "unread"]
     assert told["schema"] == "preflight/inspection/1"
     assert decoding.images(text) == (first, second)
 
@@ -31,13 +33,22 @@ def test_reports_are_listed_under_their_schema() -> None:
     judged = report(builders.unread("vmdk"))
     text = REPORT.reports([judged])
     told = json.loads(text)
-    assert list(told) == ["schema", "reports"]
+    assert list(told) == ["schema", "reports", "unread"]
     assert told["schema"] == "preflight/report/1"
     assert decoding.reports(text) == (judged,)
 
 
 def test_no_results_are_a_list_of_none() -> None:
-    assert json.loads(inspected(REPORT, [])) == {"schema": "preflight/inspection/1", "images": []}
+    assert json.loads(inspected(REPORT, [])) == {"schema": "preflight/inspection/1", "images": [], "unread": []}
+
+
+def test_images_that_could_not_be_read_are_listed_with_the_reason() -> None:
+    for text in (REPORT.reports([], UNREAD), REPORT.images([], UNREAD) if REPORT.images else ""):
+        validate(text)
+        assert json.loads(text)["unread"] == [
+            {"path": "gone.raw", "reason": "there is no such file"},
+            {"path": "secret.vhd", "reason": "permission denied"},
+        ]
 
 
 def test_it_is_indented_and_ends_in_a_newline() -> None:

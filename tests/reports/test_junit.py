@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from preflight.reports.junit import REPORT
 from preflight.verdicts import Report
 from tests import builders
-from tests.reports.judging import finding, refused, report
+from tests.reports.judging import UNREAD, finding, lenient, refused, report
 
 
 def read(*reports: Report) -> Any:
@@ -94,3 +94,23 @@ def test_cases_of_the_same_defect_have_names_of_their_own() -> None:
 def test_nothing_is_no_suite() -> None:
     assert list(read()) == []
     assert read().tests == 0
+
+
+def test_what_is_ignored_is_skipped_with_the_reason() -> None:
+    found = cases(lenient())
+    assert list(found) == ["virtual-size-too-large: virtual size", "virtual-size-too-large: data disk", "ready"]
+    (skipped,) = found["virtual-size-too-large: virtual size"].result
+    assert isinstance(skipped, Skipped)
+    assert skipped.message == "ignored: the bucket is for tests"
+    assert str(skipped.text).startswith("error: virtual size: it is 3 TiB")
+
+
+def test_an_image_that_could_not_be_read_is_an_error() -> None:
+    document: Any = JUnitXml.fromstring(REPORT.reports([report()], UNREAD).encode())
+    assert (document.tests, document.failures, document.errors) == (3, 0, 2)
+    _, gone, secret = document
+    assert [gone.name, secret.name] == ["gone.raw", "secret.vhd"]
+    (case,) = secret
+    (error,) = case.result
+    assert isinstance(error, Error)
+    assert (error.message, error.type) == ("permission denied", "unreadable")

@@ -11,7 +11,7 @@ from preflight.reports._markdown import code, text
 from preflight.reports.markdown import MAX_SHOWN, REPORT
 from preflight.verdicts import Undetermined
 from tests import builders
-from tests.reports.judging import finding, refused, report
+from tests.reports.judging import UNREAD, finding, lenient, refused, report
 from tests.reports.rendered import Document, github_cells, rendered
 
 PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
@@ -68,6 +68,19 @@ def test_more_than_anybody_reads_is_cut() -> None:
     many = told(report(findings=(finding(),) * (MAX_SHOWN + 5), verdict="not-ready"))
     assert len(many.tables[1]) == 1 + MAX_SHOWN
     assert "5 more findings" in REPORT.reports([report(findings=(finding(),) * (MAX_SHOWN + 5))])
+
+
+def test_what_is_left_out_is_told_with_the_reason() -> None:
+    seen = told(lenient())
+    assert seen.headings[1:] == ["disk.qcow2 for aliyun-2018"]
+    assert seen.items == ["virtual-size-too-large is ignored: the bucket is for tests", "3 known findings left out"]
+
+
+def test_images_that_could_not_be_read_come_last() -> None:
+    seen = rendered(REPORT.reports([report()], UNREAD))
+    assert seen.headings == ["preflight: 1 judged, 1 ready, 0 not ready, 2 could not be read", "Could not be read"]
+    assert seen.items == ["gone.raw: there is no such file", "secret.vhd: permission denied"]
+    assert rendered(REPORT.reports([], UNREAD)).items == seen.items
 
 
 def test_nothing_is_a_heading() -> None:

@@ -15,7 +15,7 @@ from preflight.reports.sarif import REPORT
 from preflight.rules import all_rules
 from preflight.verdicts import Report
 from tests import builders
-from tests.reports.judging import finding, refused, report
+from tests.reports.judging import UNREAD, finding, lenient, refused, report
 from tests.reports.sarif_schema import validator
 
 
@@ -204,3 +204,24 @@ def test_a_whole_report_of_a_real_judgement_is_read_by_its_rules() -> None:
     judged = builders.report(builders.unread("vmdk"))
     assert [result["ruleId"] for result in results(judged)] == [one.rule for one in judged.findings]
     assert msgspec.json.decode(REPORT.reports([judged]))["version"] == "2.1.0"
+
+
+def test_what_is_ignored_opens_no_alert() -> None:
+    assert results(lenient()) == []
+
+
+@pytest.mark.parametrize("reports", [(), (report(),), (report(), report(profile="aliyun"))])
+def test_an_image_that_could_not_be_read_fails_the_run(reports: tuple[Report, ...]) -> None:
+    document = json.loads(REPORT.reports(reports, UNREAD))
+    validator().validate(document)
+    assert len(document["runs"]) == max(len(reports), 1)
+    for one in document["runs"]:
+        (invocation,) = one["invocations"]
+        assert invocation["executionSuccessful"] is False
+        notes = invocation["toolExecutionNotifications"]
+        assert [(note["level"], note["message"]["text"]) for note in notes] == [
+            ("error", "could not be read: there is no such file"),
+            ("error", "could not be read: permission denied"),
+        ]
+        places = [note["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for note in notes]
+        assert places == ["gone.raw", "secret.vhd"]
