@@ -59,7 +59,12 @@ _MAGICS = (
     (0, b"7z\xbc\xaf", "archives"),
     (257, b"ustar", "archives"),
 )
-_TAIL_MAGICS = ((SECTOR, b"conectix", "vhd"), (SECTOR - 1, b"conectix", "vhd"), (SECTOR, b"koly", "dmg"))
+_TAIL_MAGICS = (
+    (SECTOR, b"conectix", "vhd"),
+    (SECTOR - 1, b"conectix", "vhd"),
+    (SECTOR - 12, b"\0\1\0\0\xff\xff\xff\xff\xff\xff\xff\xff", "vhd"),  # version and no offset, whatever the cookie is
+    (SECTOR, b"koly", "dmg"),
+)
 DISC_DESCRIPTORS = 32768  # 16 sectors of 2048 bytes in, on every optical disc
 
 

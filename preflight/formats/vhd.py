@@ -46,7 +46,8 @@ FOOTER = Struct(
     "reserved" / Bytes(427),  # zeros; XenServer keeps a flag of its own there
 )
 # Byte of a field within the footer, for problems.
-FILE_FORMAT_VERSION, DATA_OFFSET, CURRENT_SIZE, DISK_GEOMETRY, DISK_TYPE, CHECKSUM = 12, 16, 48, 56, 60, 64
+FILE_FORMAT_VERSION, DATA_OFFSET, TIME_STAMP, CURRENT_SIZE, DISK_GEOMETRY = 12, 16, 24, 48, 56
+DISK_TYPE, CHECKSUM, RESERVED = 60, 64, 85
 
 FIXED, DIFFERENCING = 2, 4
 SUBFORMATS = {FIXED: "fixed", 3: "dynamic", DIFFERENCING: "differencing"}
@@ -77,7 +78,7 @@ class _Footer(NamedTuple):
 
 
 def claims(source: BlockSource) -> tuple[str, ...]:
-    """`vhd` where a footer is at the end, or its copy at the start."""
+    """`vhd` where a footer is at the end, be it with a damaged cookie, or its copy at the start."""
     if _read_tail(source) is not None:
         return ("vhd",)
     if source.size >= FOOTER_SIZE and source.read_at(0, len(COOKIE)) == COOKIE:
@@ -131,11 +132,22 @@ def _read_tail(source: BlockSource) -> tuple[int, bytes] | None:
         return None
     size = min(source.size, FOOTER_SIZE)
     raw = source.read_at(source.size - size, size)
-    if raw.startswith(COOKIE):
+    if raw.startswith(COOKIE) or _lacks_only_cookie(raw, source.size - size):
         return source.size - size, raw
     if raw.startswith(COOKIE, 1):
         return source.size - OLD_FOOTER_SIZE, raw[1:]
     return None
+
+
+def _lacks_only_cookie(raw: bytes, offset: int) -> bool:
+    """Whether all but the cookie is as in the footer of a fixed disk, which as raw would be the last sector of one."""
+    return (
+        len(raw) == FOOTER_SIZE
+        and raw[FILE_FORMAT_VERSION:TIME_STAMP] == b"\0\1\0\0" + b"\xff" * 8  # and data_offset: none
+        and int.from_bytes(raw[CURRENT_SIZE:DISK_GEOMETRY]) == offset
+        and int.from_bytes(raw[DISK_TYPE:CHECKSUM]) == FIXED
+        and not any(raw[RESERVED:])
+    )
 
 
 def _find_footers(source: BlockSource) -> tuple[_Footer | None, _Footer | None]:
@@ -175,6 +187,9 @@ def _choose_footer(source: BlockSource, tail: _Footer | None, copy: _Footer | No
     elif len(tail.raw) == OLD_FOOTER_SIZE:
         message = f"the footer has {OLD_FOOTER_SIZE} bytes, as Virtual PC wrote it before 2004, expected {FOOTER_SIZE}"
         problems.append(tail.problem("vhd-footer-511", 0, message))
+    if tail is not None and tail.fields.cookie != COOKIE:
+        message = f"the cookie is {tail.fields.cookie!r}, expected {COOKIE!r}; the rest is the footer of a fixed disk"
+        problems.append(tail.problem("vhd-footer-invalid", 0, message))
     for each in (tail, copy):
         if each is not None and not each.sound and not (fixed and each is copy and tail is not None):
             stored = each.fields.checksum

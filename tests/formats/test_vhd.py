@@ -14,6 +14,7 @@ from preflight.errors import OutOfBounds, StructureError, UnreachableBytes
 from preflight.facts import Problem
 from preflight.formats import Container
 from preflight.formats._vhd_dynamic import HEADER
+from preflight.formats.index import claims as all_claims
 from preflight.formats.vhd import FOOTER, FORMAT
 from preflight.source import BlockSource, Buffered, FileSource, Memory
 from tests import tools
@@ -533,6 +534,29 @@ def test_a_wrong_checksum_alone_does_not_hide_the_disk(tmp_path: Path) -> None:
     assert "0x12345678" in problem.message
     assert guest_of(container).size == 64 * KIB
     qemu_refuses(with_file(tmp_path, data))
+
+
+@pytest.mark.parametrize("cookie", [b"conectiX", bytes(8), b"\xff" * 8])
+@pytest.mark.parametrize("recomputed", [False, True])
+def test_a_fixed_disk_whose_cookie_alone_is_damaged_is_not_taken_for_raw(cookie: bytes, recomputed: bool) -> None:
+    data = fixed(cookie=cookie) if recomputed else fixed()[: 64 * KIB] + cookie + footer()[8:]
+    assert [name for name, _ in all_claims(Memory(data))] == ["vhd"]
+    container = opened(data)
+    problem = container.problems[0]
+    assert (problem.code, problem.where, problem.offset) == ("vhd-footer-invalid", "vhd footer", 64 * KIB)
+    assert repr(cookie) in problem.message
+    assert codes(container)[1:] == ([] if recomputed else ["vhd-footer-checksum"])
+    assert guest_of(container).size == 64 * KIB
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"current_size": 64 * KIB + 512}, {"disk_type": 3}, {"reserved": bytes(426) + b"x"}, {"data_offset": 512}],
+)
+def test_a_last_sector_that_only_looks_a_little_like_a_footer_is_raw(fields: dict[str, Any]) -> None:
+    data = fixed(cookie=b"some boo", **fields)
+    assert FORMAT.claims(Memory(data)) == ()
+    assert all_claims(Memory(data)) == []
 
 
 def test_two_sound_footers_that_differ_are_told_by_field() -> None:
