@@ -19,7 +19,7 @@ from preflight.filesystems.index import recognise
 from preflight.formats import Container, Format, index, raw
 from preflight.limits import Limits
 from preflight.plugins import collect, load
-from preflight.source import BlockSource, Buffered, FileSource, Window
+from preflight.source import BlockSource, Buffered, FileSource, Known, Window
 from preflight.tables import Layout, Table
 from preflight.units import SECTOR, KiB, human_size
 from preflight.volumes import MANAGERS, Member, VolumeReader
@@ -196,7 +196,7 @@ class _Walk:
         claimed.sort(key=lambda claim: (claim[0] == "vhd") == (conflict is not None))
         name, format_ = claimed[0] if claimed else ("raw", raw.FORMAT)
         try:
-            container = format_.open(self.file, name)
+            container = format_.open(Known(self.file, file), name)
         except StructureError as error:
             code: ProblemCode = "truncated-file" if isinstance(error, OutOfBounds) else "container-header-invalid"
             self._report(_host_fault(error) or code, error.reason, error.where, error.offset)

@@ -260,18 +260,30 @@ class Buffered:
 
     def read_at(self, offset: int, size: int) -> bytes:
         """See `BlockSource.read_at`."""
+        kept = self.kept(offset, size)
+        if kept is not None:
+            return kept
         check_bounds("the disk", self.size, offset, size)
         if not size:
             return b""
-        first, last = offset // self._page_size, (offset + size - 1) // self._page_size
+        first, skip = divmod(offset, self._page_size)
+        last = (offset + size - 1) // self._page_size
         if last - first >= self._capacity:
             return self._parent.read_at(offset, size)
         try:
             pages = self._load(first, last)
         except StructureError:  # perhaps only of the neighbours on the same page
             return self._parent.read_at(offset, size)
-        skip = offset - first * self._page_size
         return (pages[0] if first == last else b"".join(pages))[skip : skip + size]
+
+    def kept(self, offset: int, size: int) -> bytes | None:
+        """These bytes, where one of the pages that are kept has them all."""
+        number, skip = divmod(offset, self._page_size)
+        page = self._pages.get(number)
+        if page is None or not 0 < size <= len(page) - skip:
+            return None
+        self._pages.move_to_end(number)
+        return page[skip : skip + size]
 
     def _load(self, first: int, last: int) -> list[bytes]:
         """The pages `first` to `last`; those missing in a row are read at once."""
@@ -294,3 +306,22 @@ class Buffered:
         finally:  # after an error too: a row of reads that fail half-way must not pile up pages
             while len(self._pages) > self._capacity:
                 self._pages.popitem(last=False)
+
+
+class Known:
+    """A source of which some bytes have been read before: what one of the kept pages has is not read again."""
+
+    def __init__(self, parent: BlockSource, pages: Buffered) -> None:
+        """`pages` are of `parent`; no more are kept."""
+        self._parent = parent
+        self._pages = pages
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self._parent.size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """See `BlockSource.read_at`."""
+        kept = self._pages.kept(offset, size)
+        return self._parent.read_at(offset, size) if kept is None else kept

@@ -25,6 +25,7 @@ from preflight.source import (
     Extent,
     Extents,
     FileSource,
+    Known,
     Memory,
     Window,
     Zeros,
@@ -69,6 +70,7 @@ def every_source(tmp_path: Path) -> Sequence[BlockSource]:
         Window(Memory(bytes(50) + SPOKEN + bytes(50)), 50, 256),
         Extents(halves),
         Buffered(Memory(SPOKEN), page_size=16, pages=3),
+        Known(Memory(SPOKEN), Buffered(Memory(SPOKEN), page_size=16)),
         Zeros(256),
     ]
 
@@ -419,6 +421,21 @@ def test_bytes_beside_unreachable_ones_on_the_same_page_are_read() -> None:
 def test_the_kind_of_error_comes_through_the_pages(error: type[StructureError]) -> None:
     with pytest.raises(error):
         Buffered(Recorder(SPOKEN, range(256), error)).read_at(0, 1)
+
+
+def test_what_is_known_of_a_source_is_not_read_again() -> None:
+    parent = Recorder(SPOKEN)
+    pages = Buffered(parent, page_size=64)
+    pages.read_at(10, 4)
+    known = Known(parent, pages)
+    parent.asked.clear()
+    assert known.read_at(0, 64) == SPOKEN[:64]
+    assert parent.asked == []
+    assert known.read_at(60, 10) == SPOKEN[60:70]
+    assert known.read_at(130, 1) == SPOKEN[130:131]
+    assert parent.asked == [(60, 10), (130, 1)]
+    known.read_at(130, 1)
+    assert len(parent.asked) == 3  # it keeps nothing itself
 
 
 def test_an_empty_buffered_read_asks_nothing() -> None:
