@@ -6,14 +6,17 @@ Which of the names applies: libblkid/src/superblocks/ext.c of util-linux. What f
 e2fsprogs.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
-from construct import Bytes, Int8ul, Int16ul, Int32ul, Padding, Struct
+from construct import Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Padding, Struct
 
 from preflight.binary import crc32c, parse, uuid_text
 from preflight.facts import Problem
 from preflight.filesystems import FileSystemReader, Superblock
 from preflight.filesystems._ext_geometry import impossible
+from preflight.filesystems._ext_groups import read_groups
+from preflight.filesystems._ext_journal import check_inodes
 from preflight.filesystems._fields import MAX_SIZE, label
 from preflight.source import BlockSource
 
@@ -36,7 +39,9 @@ SUPERBLOCK = Struct(
     "s_inodes_per_group" / Int32ul,
     Padding(12),  # s_mtime … s_max_mnt_count
     "s_magic" / Bytes(2),
-    Padding(18),  # s_state … s_creator_os
+    "s_state" / Int16ul,
+    Padding(12),  # s_errors … s_checkinterval
+    "s_creator_os" / Int32ul,
     "s_rev_level" / Int32ul,
     Padding(4),  # s_def_resuid, s_def_resgid
     "s_first_ino" / Int32ul,
@@ -48,22 +53,40 @@ SUPERBLOCK = Struct(
     "s_uuid" / Bytes(16),
     "s_volume_name" / Bytes(16),
     "s_last_mounted" / Bytes(64),
-    Padding(54),  # s_algorithm_usage_bitmap … s_jnl_backup_type and others
+    Padding(6),  # s_algorithm_usage_bitmap … s_prealloc_dir_blocks
+    "s_reserved_gdt_blocks" / Int16ul,
+    Padding(16),  # s_journal_uuid
+    "s_journal_inum" / Int32ul,
+    "s_journal_dev" / Int32ul,
+    Padding(20),  # s_last_orphan, s_hash_seed
+    "s_def_hash_version" / Int8ul,
+    Padding(1),  # s_jnl_backup_type
     "s_desc_size" / Int16ul,
     Padding(4),  # s_default_mount_opts
     "s_first_meta_bg" / Int32ul,
     Padding(72),  # s_mkfs_time … s_jnl_blocks
     "s_blocks_count_hi" / Int32ul,
-    Padding(12),  # s_r_blocks_count_hi … s_want_extra_isize
+    "s_r_blocks_count_hi" / Int32ul,
+    Padding(4),  # s_free_blocks_count_hi
+    "s_min_extra_isize" / Int16ul,
+    "s_want_extra_isize" / Int16ul,
     "s_flags" / Int32ul,
-    Padding(17),  # s_raid_stride … s_log_groups_per_flex
+    Padding(4),  # s_raid_stride, s_mmp_update_interval
+    "s_mmp_block" / Int64ul,
+    Padding(4),  # s_raid_stripe_width
+    "s_log_groups_per_flex" / Int8ul,
     "s_checksum_type" / Int8ul,
-    Padding(646),  # s_encryption_level … s_reserved
+    Padding(250),  # s_encryption_level … s_lpf_ino and others
+    "s_checksum_seed" / Int32ul,
+    Padding(12),  # s_wtime_hi … s_encoding_flags
+    "s_orphan_file_inum" / Int32ul,
+    Padding(376),  # s_reserved
     "s_checksum" / Int32ul,
 )
 
 MAX_LOG_BLOCK_SIZE = 6  # 64 KiB, EXT2_MAX_BLOCK_LOG_SIZE 16 of e2fsprogs
 
+EXT2_ERROR_FS = 0x0002  # s_state
 EXT2_FLAGS_TEST_FILESYS = 0x0004
 
 EXT3_FEATURE_COMPAT_HAS_JOURNAL = 0x0004
@@ -78,6 +101,7 @@ EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER = 0x0001
 EXT2_FEATURE_RO_COMPAT_LARGE_FILE = 0x0002
 EXT2_FEATURE_RO_COMPAT_BTREE_DIR = 0x0004
 EXT4_FEATURE_RO_COMPAT_METADATA_CSUM = 0x0400
+EXT4_FEATURE_RO_COMPAT_SUPP = 0x1A77F  # sparse_super … orphan_present; not those of snapshots, replicas and Android
 
 EXT2_INCOMPAT = EXT2_FEATURE_INCOMPAT_FILETYPE | EXT2_FEATURE_INCOMPAT_META_BG
 EXT3_INCOMPAT = EXT2_INCOMPAT | EXT3_FEATURE_INCOMPAT_RECOVER
@@ -150,13 +174,17 @@ def read(source: BlockSource) -> Superblock | None:
     size, problems = _size(superblock)
     if size is not None and type_ != "jbd":
         blocks = size // (1024 << superblock.s_log_block_size)
-        problems += [_problem(reason, field) for reason, field in impossible(superblock, blocks)]
+        found = [_problem(reason, field) for reason, field in impossible(superblock, blocks)]
+        if not found:
+            groups, wrong = read_groups(source, superblock, blocks)
+            found += wrong or check_inodes(source, superblock, groups, blocks)
+        problems += [*found, *_irregular(superblock)]
     if superblock.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM:
         # libblkid since 2.40 does not name a file system whose checksum differs; a damaged one is better named.
         computed = crc32c(data[:CHECKSUM_OFFSET])
         if superblock.s_checksum != computed:
-            found = f"s_checksum is {superblock.s_checksum:#010x}, computed is {computed:#010x}"
-            problems.append(_problem(found, CHECKSUM_OFFSET))
+            reason = f"s_checksum is {superblock.s_checksum:#010x}, computed is {computed:#010x}"
+            problems.append(_problem(reason, CHECKSUM_OFFSET))
     return Superblock(
         type_,
         uuid=uuid_text(superblock.s_uuid),
@@ -207,6 +235,17 @@ def _size(superblock: Any) -> tuple[int | None, list[Problem]]:
     if not 0 < size <= MAX_SIZE:
         return None, [_problem(f"s_blocks_count is {blocks} blocks, expected is 1 block to 2**63 bytes", 0x4)]
     return size, []
+
+
+def _irregular(superblock: Any) -> Iterator[Problem]:
+    """What Linux mounts all the same, but not as one would like it to."""
+    if superblock.s_state & EXT2_ERROR_FS:
+        message = "s_state has the bit ERROR_FS (0x2): Linux met errors in it, and e2fsck has not been run since"
+        yield Problem("superblock-irregular", message, "ext superblock", SUPERBLOCK_OFFSET + 0x3A)
+    unknown = superblock.s_feature_ro_compat & ~EXT4_FEATURE_RO_COMPAT_SUPP
+    if unknown:
+        message = f"s_feature_ro_compat has the bits {unknown:#x}: Linux mounts it for reading only"
+        yield Problem("superblock-irregular", message, "ext superblock", SUPERBLOCK_OFFSET + 0x64)
 
 
 def _problem(message: str, field: int) -> Problem:

@@ -1,0 +1,215 @@
+"""The two inodes of ext2, ext3 and ext4 without which Linux mounts nothing: the root directory and the journal.
+
+Specification: Linux kernel documentation, ext4 Data Structures and Algorithms, sections Index Nodes, and Journal
+(jbd2), Super Block, https://docs.kernel.org/filesystems/ext4/; what Linux asks: fs/ext4/super.c, ext4_iget,
+ext4_get_journal_inode, and fs/jbd2/journal.c, journal_check_superblock
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from construct import Bytes, Int8ub, Int16ul, Int32ub, Int32ul, Padding, Struct
+
+from preflight.binary import crc32c, parse
+from preflight.errors import OutOfBounds
+from preflight.facts import Problem
+from preflight.filesystems._ext_geometry import EXT4_FEATURE_RO_COMPAT_METADATA_CSUM, inode_size_of
+from preflight.filesystems._ext_groups import Group, seed
+from preflight.source import BlockSource
+
+EXT3_FEATURE_COMPAT_HAS_JOURNAL = 0x0004
+EXT4_ROOT_INO = 2
+GOOD_OLD_SIZE = 128
+INODE = Struct(
+    "i_mode" / Int16ul,
+    Padding(2),  # i_uid
+    "i_size_lo" / Int32ul,
+    Padding(18),  # i_atime … i_gid
+    "i_links_count" / Int16ul,
+    Padding(4),  # i_blocks_lo
+    "i_flags" / Int32ul,
+    Padding(4),  # osd1
+    "i_block" / Bytes(60),
+    "i_generation" / Bytes(4),
+    Padding(20),  # i_file_acl_lo … l_i_gid_high
+    "l_i_checksum_lo" / Int16ul,
+    Padding(2),  # l_i_reserved
+)
+CHECKSUM_LO, CHECKSUM_HI = 0x7C, 0x82
+MODE_BIT, SIZE_BIT, LINKS_BIT, BLOCK_BIT = 0x0, 0x4, 0x1A, 0x28
+S_IFMT, S_IFDIR, S_IFREG = 0xF000, 0x4000, 0x8000
+EXT4_ENCRYPT_FL, EXT4_EXTENTS_FL = 0x00000800, 0x00080000
+EXT4_EXT_MAGIC = 0xF30A
+EXTENT_HEADER = Struct("eh_magic" / Int16ul, "eh_entries" / Int16ul, "eh_max" / Int16ul, "eh_depth" / Int16ul)
+EXTENT_HEADER_SIZE, EXTENT_SIZE = 12, 12
+EXTENT = Struct("ee_block" / Int32ul, "ee_len" / Int16ul, "ee_start_hi" / Int16ul, "ee_start_lo" / Int32ul)
+EXTENT_INDEX = Struct("ei_block" / Int32ul, "ei_leaf_lo" / Int32ul, "ei_leaf_hi" / Int16ul, Padding(2))
+MAX_EXTENT_DEPTH = 5  # EXT4_MAX_EXTENT_DEPTH
+
+JOURNAL = Struct(
+    "h_magic" / Int32ub,
+    "h_blocktype" / Int32ub,
+    Padding(4),  # h_sequence
+    "s_blocksize" / Int32ub,
+    "s_maxlen" / Int32ub,  # blocks
+    "s_first" / Int32ub,
+    Padding(12),  # s_sequence … s_errno
+    "s_feature_compat" / Int32ub,
+    "s_feature_incompat" / Int32ub,
+    Padding(36),  # s_feature_ro_compat … s_max_trans_data
+    "s_checksum_type" / Int8ub,
+)
+JOURNAL_SIZE = 1024
+JOURNAL_CHECKSUM = 0xFC
+JBD2_MAGIC_NUMBER = 0xC03B3998
+JBD2_SUPERBLOCK_V1, JBD2_SUPERBLOCK_V2 = 3, 4
+JBD2_KNOWN_INCOMPAT, JBD2_CSUM_V2, JBD2_CSUM_V3 = 0x3F, 0x08, 0x10
+JBD2_CRC32C_CHKSUM = 4
+
+
+class _Inode:
+    """An inode, and where its fields lie."""
+
+    def __init__(self, source: BlockSource, superblock: Any, groups: tuple[Group, ...], number: int) -> None:
+        """Raises `OutOfBounds` where it lies past the end, `IndexError` where its group is not among those read."""
+        group, index = divmod(number - 1, superblock.s_inodes_per_group)
+        size = inode_size_of(superblock)
+        self.number = number
+        self.offset = groups[group].inode_table * (1024 << superblock.s_log_block_size) + index * size
+        self.data = source.read_at(self.offset, size)
+        self.where = f"ext inode {number}"
+        self.fields = parse(INODE, self.data[:GOOD_OLD_SIZE], self.where, self.offset)
+
+    def problem(self, field: int, message: str) -> Problem:
+        return Problem("superblock-invalid", message, self.where, self.offset + field)
+
+
+def check_inodes(source: BlockSource, superblock: Any, groups: tuple[Group, ...], blocks: int) -> tuple[Problem, ...]:
+    """What is wrong with the root directory's inode and with the journal, each thing once.
+
+    The superblock has a possible geometry, and `groups` are where they can be. What lies past the end of the source is
+    passed over: the size of the file system tells it.
+    """
+    problems: list[Problem] = []
+    if not groups:
+        return ()
+    for check in (_root, _journal):
+        try:
+            problems += list(check(source, superblock, groups, blocks))[:1]
+        except OutOfBounds:
+            continue
+    return tuple(problems)
+
+
+def _root(source: BlockSource, superblock: Any, groups: tuple[Group, ...], blocks: int) -> Iterator[Problem]:
+    inode = _Inode(source, superblock, groups, EXT4_ROOT_INO)
+    if inode.fields.i_mode & S_IFMT != S_IFDIR:
+        yield inode.problem(MODE_BIT, f"i_mode is {inode.fields.i_mode:#o}, expected is a directory: the root")
+    if not inode.fields.i_links_count:
+        yield inode.problem(LINKS_BIT, "i_links_count is 0, the root directory is deleted")
+    if not inode.fields.i_size_lo:
+        yield inode.problem(SIZE_BIT, "i_size is 0, the root directory is empty")
+    yield from _checksum(superblock, inode)
+
+
+def _checksum(superblock: Any, inode: _Inode) -> Iterator[Problem]:
+    if not superblock.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM:
+        return
+    data = bytearray(inode.data)
+    stored, mask = inode.fields.l_i_checksum_lo, 0xFFFF
+    data[CHECKSUM_LO : CHECKSUM_LO + 2] = bytes(2)
+    if len(data) > GOOD_OLD_SIZE and int.from_bytes(data[GOOD_OLD_SIZE:][:2], "little") >= 4:  # i_extra_isize
+        stored |= int.from_bytes(data[CHECKSUM_HI : CHECKSUM_HI + 2], "little") << 16
+        data[CHECKSUM_HI : CHECKSUM_HI + 2] = bytes(2)
+        mask = 0xFFFF_FFFF
+    first = crc32c(inode.number.to_bytes(4, "little") + inode.fields.i_generation, seed(superblock))
+    computed = crc32c(bytes(data), first) & mask
+    if stored != computed:
+        yield inode.problem(CHECKSUM_LO, f"i_checksum is {stored:#x}, computed is {computed:#x}")
+
+
+def _journal(source: BlockSource, superblock: Any, groups: tuple[Group, ...], blocks: int) -> Iterator[Problem]:
+    if not superblock.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL:
+        return
+    number = superblock.s_journal_inum
+    if bool(number) == bool(superblock.s_journal_dev):
+        found = f"s_journal_inum is {number} and s_journal_dev {superblock.s_journal_dev:#x}"
+        yield Problem("superblock-invalid", f"{found}, expected is one of them", "ext superblock", 1024 + 0xE0)
+        return
+    if not number:  # on another device
+        return
+    if number > superblock.s_inodes_count:
+        reason = f"s_journal_inum is {number}, there are {superblock.s_inodes_count} inodes"
+        yield Problem("superblock-invalid", reason, "ext superblock", 1024 + 0xE0)
+        return
+    if (number - 1) // superblock.s_inodes_per_group >= len(groups):
+        return
+    inode = _Inode(source, superblock, groups, number)
+    if inode.fields.i_mode & S_IFMT != S_IFREG or not inode.fields.i_links_count:
+        found = f"i_mode is {inode.fields.i_mode:#o} with {inode.fields.i_links_count} links"
+        yield inode.problem(MODE_BIT, f"{found}, expected is a regular file: the journal")
+        return
+    if inode.fields.i_flags & EXT4_ENCRYPT_FL:
+        yield inode.problem(0x20, "i_flags has the bit ENCRYPT (0x800), which no journal has")
+    yield from _checksum(superblock, inode)
+    block = _first_block(source, inode, 1024 << superblock.s_log_block_size)
+    if block is None or not superblock.s_first_data_block < block < blocks:
+        found = "cannot be found" if block is None else f"is block {block}"
+        yield inode.problem(BLOCK_BIT, f"the first block of the journal {found}, expected is one of {blocks}")
+        return
+    yield from _journal_superblock(source, block, inode, 1024 << superblock.s_log_block_size)
+
+
+def _first_block(source: BlockSource, inode: _Inode, block_size: int) -> int | None:
+    """The block with the first bytes of the file; None where the map of its blocks is damaged."""
+    data: bytes = inode.fields.i_block
+    if not inode.fields.i_flags & EXT4_EXTENTS_FL:
+        return int.from_bytes(data[:4], "little")
+    offset = inode.offset + BLOCK_BIT
+    for _ in range(MAX_EXTENT_DEPTH + 1):
+        header = parse(EXTENT_HEADER, data, inode.where, offset)
+        if header.eh_magic != EXT4_EXT_MAGIC or not header.eh_entries or header.eh_depth > MAX_EXTENT_DEPTH:
+            return None
+        entry = data[EXTENT_HEADER_SIZE : EXTENT_HEADER_SIZE + EXTENT_SIZE]
+        if not header.eh_depth:
+            extent = parse(EXTENT, entry, inode.where, offset)
+            return None if extent.ee_block else extent.ee_start_hi << 32 | extent.ee_start_lo
+        index = parse(EXTENT_INDEX, entry, inode.where, offset)
+        offset = (index.ei_leaf_hi << 32 | index.ei_leaf_lo) * block_size
+        data = source.read_at(offset, EXTENT_HEADER_SIZE + EXTENT_SIZE)
+    return None
+
+
+def _journal_superblock(source: BlockSource, block: int, inode: _Inode, block_size: int) -> Iterator[Problem]:
+    offset = block * block_size
+    data = source.read_at(offset, JOURNAL_SIZE)
+    journal = parse(JOURNAL, data, "jbd2 superblock", offset)
+
+    def problem(field: int, message: str) -> Problem:
+        return Problem("superblock-invalid", message, "jbd2 superblock", offset + field)
+
+    if journal.h_magic != JBD2_MAGIC_NUMBER or journal.h_blocktype not in (JBD2_SUPERBLOCK_V1, JBD2_SUPERBLOCK_V2):
+        found = f"h_magic is {journal.h_magic:#010x} and h_blocktype {journal.h_blocktype}"
+        yield problem(0, f"{found}, expected are {JBD2_MAGIC_NUMBER:#010x} and 3 or 4")
+        return
+    if journal.s_blocksize != block_size:
+        yield problem(0x0C, f"s_blocksize is {journal.s_blocksize} bytes, the file system has {block_size}")
+    length = inode.fields.i_size_lo // block_size  # Linux makes none of 4 GiB and more
+    if inode.data[0x6C:0x70] == bytes(4) and journal.s_maxlen > length:
+        yield problem(0x10, f"s_maxlen is {journal.s_maxlen} blocks, the file has {length}")
+    if not 0 < journal.s_first < journal.s_maxlen:
+        yield problem(0x14, f"s_first is {journal.s_first}, expected is 1 to {journal.s_maxlen - 1}")
+    if journal.h_blocktype == JBD2_SUPERBLOCK_V1:
+        return
+    incompat = journal.s_feature_incompat
+    if incompat & ~JBD2_KNOWN_INCOMPAT:
+        yield problem(0x28, f"s_feature_incompat has the bits {incompat & ~JBD2_KNOWN_INCOMPAT:#x}, which are unknown")
+    if incompat & JBD2_CSUM_V2 and incompat & JBD2_CSUM_V3:
+        yield problem(0x28, "s_feature_incompat has checksums of version 2 and of version 3")
+    if incompat & (JBD2_CSUM_V2 | JBD2_CSUM_V3):
+        if journal.s_checksum_type != JBD2_CRC32C_CHKSUM:
+            yield problem(0x50, f"s_checksum_type is {journal.s_checksum_type}, known is {JBD2_CRC32C_CHKSUM}")
+        computed = crc32c(data[:JOURNAL_CHECKSUM] + bytes(4) + data[JOURNAL_CHECKSUM + 4 :])
+        stored = int.from_bytes(data[JOURNAL_CHECKSUM : JOURNAL_CHECKSUM + 4], "big")
+        if stored != computed:
+            yield problem(JOURNAL_CHECKSUM, f"s_checksum is {stored:#010x}, computed is {computed:#010x}")
