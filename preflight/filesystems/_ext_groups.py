@@ -92,7 +92,7 @@ def _defects(superblock: Any, blocks: int, groups: tuple[Group, ...]) -> Iterato
                 reason = f"{what} is block {start}, expected is {first} to {end - length}"
                 yield Problem("superblock-invalid", reason, WHERE, group.offset + field)
             taken.append((start, start + length, what, group.offset + field))
-    taken.sort()
+    taken.sort(key=lambda one: one[0])  # of two that begin together the later field is wrong
     reached, owner = 0, ""
     for start, end, what, offset in taken:
         if start < reached:
