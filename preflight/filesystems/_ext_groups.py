@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from preflight.binary import crc32c
-from preflight.errors import OutOfBounds
+from preflight.errors import StructureError
 from preflight.facts import Problem
 from preflight.filesystems._ext_geometry import (
     EXT4_FEATURE_INCOMPAT_64BIT,
@@ -43,7 +43,8 @@ class Group(NamedTuple):
 def read_groups(source: BlockSource, superblock: Any, blocks: int) -> tuple[tuple[Group, ...], tuple[Problem, ...]]:
     """The first groups, and what is wrong with the first of them that is wrong.
 
-    The superblock has a possible geometry. Nothing where the file system ends before: that is told by its size.
+    The superblock has a possible geometry. Nothing where these bytes are out of reach: who reads files will
+    say so, and where the file system ends before, its size does.
     """
     block_size = 1024 << superblock.s_log_block_size
     size = desc_size_of(superblock)
@@ -54,7 +55,7 @@ def read_groups(source: BlockSource, superblock: Any, blocks: int) -> tuple[tupl
     start = (1024 // block_size + 1) * block_size
     try:
         data = source.read_at(start, count * size)
-    except OutOfBounds:
+    except StructureError:
         return (), ()
     descriptors = [data[at : at + size] for at in range(0, len(data), size)]
     groups = tuple(_group(one, start + index * size) for index, one in enumerate(descriptors))

@@ -11,7 +11,7 @@ from typing import Any
 from construct import Bytes, Int8ub, Int16ul, Int32ub, Int32ul, Padding, Struct
 
 from preflight.binary import crc32c, parse
-from preflight.errors import OutOfBounds
+from preflight.errors import StructureError
 from preflight.facts import Problem
 from preflight.filesystems._ext_geometry import EXT4_FEATURE_RO_COMPAT_METADATA_CSUM, inode_size_of
 from preflight.filesystems._ext_groups import Group, seed
@@ -71,7 +71,7 @@ class _Inode:
     """An inode, and where its fields lie."""
 
     def __init__(self, source: BlockSource, superblock: Any, groups: tuple[Group, ...], number: int) -> None:
-        """Raises `OutOfBounds` where it lies past the end, `IndexError` where its group is not among those read."""
+        """Raises `StructureError` where it is out of reach, `IndexError` where its group is not among those read."""
         group, index = divmod(number - 1, superblock.s_inodes_per_group)
         size = inode_size_of(superblock)
         self.number = number
@@ -87,8 +87,8 @@ class _Inode:
 def check_inodes(source: BlockSource, superblock: Any, groups: tuple[Group, ...], blocks: int) -> tuple[Problem, ...]:
     """What is wrong with the root directory's inode and with the journal, each thing once.
 
-    The superblock has a possible geometry, and `groups` are where they can be. What lies past the end of the source is
-    passed over: the size of the file system tells it.
+    The superblock has a possible geometry, and `groups` are where they can be. What is out of reach is passed over: the
+    size of the file system tells it, or who reads files.
     """
     problems: list[Problem] = []
     if not groups:
@@ -96,7 +96,7 @@ def check_inodes(source: BlockSource, superblock: Any, groups: tuple[Group, ...]
     for check in (_root, _journal):
         try:
             problems += list(check(source, superblock, groups, blocks))[:1]
-        except OutOfBounds:
+        except StructureError:
             continue
     return tuple(problems)
 

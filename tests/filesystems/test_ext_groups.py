@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from preflight.binary import crc32c
+from preflight.errors import ReadFailed
 from preflight.filesystems.ext import FILESYSTEM
+from preflight.source import Memory
 from preflight.units import KiB, MiB
 from tests.filesystems.reading import ask_file
 from tests.tools import find, require, run, sparse
@@ -190,3 +192,27 @@ def test_one_in_which_linux_met_errors_is_told(tmp_path: Path, sound: Path) -> N
     found = ask_file(FILESYSTEM, path)
     assert found is not None
     assert [(problem.code, problem.offset) for problem in found.problems] == [("superblock-irregular", 1024 + 0x3A)]
+
+
+@pytest.mark.parametrize("start", [DESCRIPTORS, 100 * KiB])
+def test_what_is_out_of_reach_hides_no_superblock(sound: Path, start: int) -> None:
+    found = FILESYSTEM.read(Broken(Memory(sound.read_bytes()), start))
+    assert found is not None
+    assert (found.type, found.size, found.problems) == ("ext4", 16 * MiB, ())
+
+
+class Broken:
+    """A source whose bytes from `start` on the host fails to deliver."""
+
+    def __init__(self, parent: Memory, start: int) -> None:
+        self._parent = parent
+        self._start = start
+
+    @property
+    def size(self) -> int:
+        return self._parent.size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        if offset + size > self._start:
+            raise ReadFailed("the file", offset, "Input/output error")
+        return self._parent.read_at(offset, size)
