@@ -27,6 +27,13 @@ def require(*names: str) -> None:
         pytest.skip(message)
 
 
+def require_fuse() -> None:
+    """Skip where the host lets nobody mount through FUSE, which no package changes; else require what mounts."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("this host has no /dev/fuse, so no failing file system can be mounted")
+    require("fusermount3")
+
+
 def run(
     *command: str | Path, stdin: str | bytes = b"", ok: Sequence[int] = (0,), env: dict[str, str] | None = None
 ) -> str:

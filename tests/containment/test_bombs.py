@@ -4,11 +4,13 @@ import bz2
 import gzip
 import lzma
 import os
+import re
+import shutil
 import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +21,10 @@ from preflight.limits import Limits
 from preflight.units import GiB, KiB, MiB
 from tests import sound
 from tests.cli.running import environment
+from tests.guests import hives
 from tests.tools import require, run, sparse
+from tests.volumes import test_lvm2
+from tests.windows import ntfs_volume
 
 # The command alone takes some 60 MiB.
 MEASURED = """
@@ -192,3 +197,140 @@ def test_a_gpt_of_a_million_entries(tmp_path: Path, entries: int) -> None:
     found = taken(path)
     assert "gpt-damaged" in [problem["code"] for problem in found.image["problems"]]
     assert found.bytes < 32 * MiB
+
+
+def directory(inode: int, names: Iterable[str]) -> bytes:
+    """Blocks of a linear directory of ext: inode, rec_len, name_len, file_type, name."""
+    blocks, block = [], b""
+    for name in names:
+        entry = struct.pack("<IHBB", inode, 8 + (len(name) + 3) // 4 * 4, len(name), 1) + name.encode()
+        entry += bytes(-len(entry) % 4)
+        if len(block) + len(entry) > 4096:
+            blocks.append(_closed(block, last))
+            block = b""
+        last = len(block)
+        block += entry
+    return b"".join([*blocks, _closed(block, last)])
+
+
+def _closed(block: bytes, last: int) -> bytes:
+    """The last entry reaches to the end of its block."""
+    return (block[: last + 4] + struct.pack("<H", 4096 - last) + block[last + 6 :]).ljust(4096, b"\0")
+
+
+def test_a_million_kernels_in_one_directory(tmp_path: Path) -> None:
+    tree = sound.tree(tmp_path)
+    shutil.rmtree(tree / "boot")
+    (tree / "kernel").write_bytes(bytes(512))
+    path = tmp_path / "disk"
+    inode = 12
+    for _ in range(2):  # the first tells the number of the inode that the names lead to
+        (tree / "boot").write_bytes(directory(inode, (f"vmlinuz-6.1.{number}" for number in range(1_000_000))))
+        sparse(path, 256 * MiB)
+        run("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-O", "^metadata_csum,^has_journal", "-d", tree, path)
+        found = re.search(r"Inode: (\d+)", run("debugfs", "-R", "stat /kernel", path))
+        assert found
+        inode = int(found[1])
+    run("debugfs", "-w", "-R", "set_inode_field /boot mode 040755", path)
+    assert run("debugfs", "-R", "ls -l /boot", path).count("vmlinuz-6.1.") == 1_000_000
+    image = taken(path)
+    assert image.image["guest"]["distro"] == "debian"
+    assert image.bytes < 64 * MiB
+
+
+def test_metadata_of_a_hundred_thousand_segments(tmp_path: Path) -> None:
+    segments = [test_lvm2.linear(number, 1, extent=number % 8, number=number + 1) for number in range(100_000)]
+    text = test_lvm2.vg(test_lvm2.lv(7, "root", *segments))
+    path = sparse(tmp_path / "disk", 64 * MiB)
+    with path.open("r+b") as file:
+        file.write(test_lvm2.pv_bytes(1, text, mda_size=32 * MiB))
+    found = taken(path)
+    assert [problem["code"] for problem in found.image["problems"]] == ["lvm-metadata-invalid"]
+    assert found.bytes < 8 * MiB
+
+
+def test_as_many_segments_as_a_text_has_room_for(tmp_path: Path) -> None:
+    segments = [test_lvm2.linear(number, 1, extent=number % 8, number=number + 1) for number in range(8000)]
+    text = test_lvm2.vg(test_lvm2.lv(7, "root", *segments))
+    assert len(text) < MiB
+    path = sparse(tmp_path / "disk", 64 * MiB)
+    with path.open("r+b") as file:
+        file.write(test_lvm2.pv_bytes(1, text, mda_size=2 * MiB))
+    found = taken(path)
+    assert found.bytes < 8 * MiB
+    assert found.reads < 1000
+
+
+def test_an_archive_of_a_million_names(tmp_path: Path) -> None:
+    name = b"lib/modules/6.1/a.ko\0"
+    head = b"070701" + b"".join(b"%08X" % value for value in (1, 0o100644, 0, 0, 1, 0, 0)) + b"0" * 32
+    member = head + b"%08X" % len(name) + b"0" * 8 + name
+    member += bytes(-len(member) % 4)
+    data = gzip.compress(member * 1_000_000, 1)
+    found = taken(guest(tmp_path, lambda tree: (tree / f"boot/initrd.img-{sound.KERNEL}").write_bytes(data)))
+    assert found.image["guest"]["distro"] == "debian"
+    assert found.image["guest"]["kernels"]["installed"][0]["version"] == sound.KERNEL
+
+
+NESTED = {
+    "menus": ('submenu "a" {\n', "}\n"),
+    "conditions": ("if true; then\n", "fi\n"),
+    "functions": ("function f {\n", "}\n"),
+    "calls": ("function f { f; f; }\nf\n", ""),
+}
+
+
+@pytest.mark.parametrize("size", [400 * KiB, 50 * MiB])
+@pytest.mark.parametrize("kind", NESTED)
+def test_a_menu_that_nests_without_end(tmp_path: Path, kind: str, size: int) -> None:
+    begin, end = NESTED[kind]
+    count = size // len(begin + end)
+    text = begin * count + end * count
+    found = taken(guest(tmp_path, lambda tree: (tree / "boot/grub/grub.cfg").write_text(text)))
+    assert found.image["guest"]["distro"] == "debian"
+    assert found.bytes < 16 * MiB
+
+
+@pytest.mark.parametrize("name", ["etc/netplan/a.yaml", "etc/cloud/cloud.cfg", "etc/cloud/cloud.cfg.d/a.cfg"])
+def test_anchors_that_double_at_each_step(tmp_path: Path, name: str) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 10)}]" for number in range(1, 40)]
+    lines += ["network: *a39", "datasource_list: *a39", "datasource: *a39", "system_info: *a39"]
+
+    def plant(tree: Path) -> None:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text("\n".join(lines) + "\n")
+
+    found = taken(guest(tmp_path, plant))
+    assert found.image["guest"]["distro"] == "debian"
+    assert found.reads < 4000
+
+
+def test_a_key_of_a_million_subkeys(tmp_path: Path) -> None:
+    """Lists of lists in which every one is the same, each of the most entries that it can count."""
+    data = bytearray(hives.minimal())
+    start = len(data)
+    root = 0x1000 + int.from_bytes(data[36:40], "little")
+    key = root - 0x1000
+    leaf = 32
+    page = bytearray(0x20000)
+    page[:12] = b"hbin" + struct.pack("<II", start - 0x1000, len(page))
+    entries = 7000
+    page[leaf : leaf + 8] = struct.pack("<i2sH", -(8 + 8 * entries), b"lh", entries)
+    page[leaf + 8 : leaf + 8 + 8 * entries] = struct.pack("<I4s", key, b"aaaa") * entries
+    index = (leaf + 8 + 8 * entries + 7) // 8 * 8
+    count = 143
+    page[index : index + 8] = struct.pack("<i2sH", -(8 + 4 * count), b"ri", count)
+    page[index + 8 : index + 8 + 4 * count] = struct.pack("<I", start - 0x1000 + leaf) * count
+    data[root + 4 + 0x14 : root + 4 + 0x18] = struct.pack("<I", count * entries)
+    data[root + 4 + 0x1C : root + 4 + 0x20] = struct.pack("<I", start - 0x1000 + index)
+    data[40:44] = struct.pack("<I", len(data) + len(page) - 0x1000)
+    hive = hives.with_checksum(bytes(data + page))
+    path = ntfs_volume.format_volume(tmp_path / "disk", 16 * MiB)
+    with ntfs_volume.opened(path) as volume:
+        for name in ("SYSTEM", "SOFTWARE"):
+            volume.write(f"/Windows/System32/config/{name}", hive)
+        volume.write("/Windows/System32/ntoskrnl.exe", b"MZ")
+    found = taken(path)
+    assert found.image["guest"]["os_type"] == "windows"
+    assert found.reads < 4000

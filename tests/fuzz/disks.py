@@ -1,6 +1,7 @@
 """The sound disks and files that fuzzing begins with, made of fixtures, and of tools where these are installed."""
 
 import bz2
+import ctypes.util
 import gzip
 import io
 import lzma
@@ -14,12 +15,14 @@ from pathlib import Path
 
 from preflight.filesystems import index as superblocks
 from preflight.formats import index as containers
-from preflight.source import BlockSource, FileSource, Memory
 from preflight.units import KiB, MiB
-from tests.contents.sources import capture
+from tests.formats import test_vhd
+from tests.fuzz import filesystems
+from tests.fuzz.bases import Sparse
 from tests.fuzz.guests import TREE
 from tests.tools import SEARCH_PATH, find
-from tests.volumes.captures import spread, unpacked
+from tests.volumes import test_lvm2
+from tests.volumes.captures import unpacked
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 BLANK_SIZE = 65 * MiB  # the second superblock of btrfs lies at 64 MiB
@@ -31,7 +34,9 @@ class Maker:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def made(self, name: str, size: int, *commands: Sequence[str], stdin: str = "") -> list[BlockSource]:
+    def made(
+        self, name: str, size: int, *commands: Sequence[str], stdin: str = "", env: dict[str, str] | None = None
+    ) -> list[Sparse]:
         """A file of `size` bytes after commands in which `@` stands for its path; none where one fails."""
         path = self.folder / name
         if not path.exists():
@@ -42,94 +47,80 @@ class Maker:
             for command in commands:
                 words = [str(path) if word == "@" else word for word in command]
                 words[0] = find(words[0]) or words[0]
-                environment = {"PATH": SEARCH_PATH, "LC_ALL": "C", "MKE2FS_DEVICE_SECTSIZE": "512"}
+                environment = {"PATH": SEARCH_PATH, "LC_ALL": "C", "MKE2FS_DEVICE_SECTSIZE": "512", **(env or {})}
                 done = subprocess.run(words, input=stdin.encode(), capture_output=True, env=environment, check=False)
-                if done.returncode:
+                if done.returncode not in ((0, 1) if command[0] == "e2fsck" else (0,)):  # 1: it changed something
                     path.unlink()
                     return []
-        return [FileSource(str(path), max_reads=1 << 60, max_bytes=1 << 60)]
+        return [Sparse.of_file(path)]
 
-    def file(self, name: str, data: bytes) -> BlockSource:
-        """A file of these bytes."""
-        path = self.folder / name
-        path.write_bytes(data)
-        return FileSource(str(path), max_reads=1 << 60, max_bytes=1 << 60)
+    def plain(self, *pieces: bytes) -> Path:
+        """A raw disk, to be converted."""
+        path = self.folder / "plain"
+        if not path.exists():
+            with path.open("wb") as file:
+                file.write(bytes(510) + b"\x55\xaa" + b"data" * 4096 + bytes(range(256)) * 64)
+                file.truncate(512 * KiB)
+        return path
 
-    def converted(self, driver: str, *options: str) -> list[BlockSource]:
+    def converted(self, driver: str, *options: str, source: Path | None = None, name: str = "") -> list[Sparse]:
         """A small disk in a format of qemu-img."""
-        source = str(self.folder / "plain")
-        self.file("plain", bytes(510) + b"\x55\xaa" + b"data" * 65_536 + bytes(4 * MiB))
-        name = "-".join(("converted", driver, *options)).replace("=", "")
-        (self.folder / name).unlink(missing_ok=True)
-        return self.made(name, 0, ("qemu-img", "convert", "-f", "raw", "-O", driver, *options, source, "@"))
+        name = name or "-".join(("converted", driver, *options)).replace("=", "").replace("/", "")
+        convert = ("qemu-img", "convert", "-f", "raw", "-O", driver, *options, str(source or self.plain()), "@")
+        return self.made(name, 0, convert)
 
-    def contents(self, kind: str) -> list[BlockSource]:
+    def contents(self, kind: str) -> list[Sparse]:
         """File systems with files in them."""
-        tree = str(TREE)
-        match kind:
-            case "ext":
-                options = ("^has_journal", "inline_data,^has_journal", "^extent,^64bit,^has_journal", "64bit,meta_bg")
-                found = []
-                for number, features in enumerate(options):
-                    features = features.replace("meta_bg", "meta_bg,^resize_inode")
-                    made = ("mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024", "-O", features, "-d", tree, "@")
-                    found += self.made(f"ext{number}", 8 * MiB, made)
-                return found
-            case "xfs":
-                return [capture("xfs/kernel")]
-            case "btrfs":
-                return [capture("btrfs/layouts"), capture("btrfs/distribution")]
-            case "ntfs":
-                return [capture("ntfs/windows")]
-        found = []
-        for bits, size in (("12", 2 * MiB), ("16", 16 * MiB), ("32", 36 * MiB)):
-            commands = (
-                ("mkfs.vfat", "-F", bits, "-n", "ESP", "@"),
-                ("mmd", "-i", "@", "::/EFI", "::/EFI/BOOT"),
-                ("mcopy", "-i", "@", f"{tree}/etc/passwd", "::/EFI/BOOT/A long name of some file.txt"),
-                ("mcopy", "-i", "@", f"{tree}/etc/fstab", "::/EFI/BOOT/BOOTX64.EFI"),
-            )
-            found += self.made(f"fat{bits}", size, *commands)
-        return found
+        return filesystems.contents(self, kind)
 
-    def tables(self) -> list[BlockSource]:
+    def tables(self) -> list[Sparse]:
         """Disks with partition tables."""
-        gpt = "label: gpt\nsize=1M, type=U\nsize=2M, name=root\nsize=1M\n"
-        mbr = "label: dos\nsize=1M, type=83, bootable\nsize=5M, type=5\nsize=1M\nsize=1M\nsize=1M\n"
+        gpt = "label: gpt\nsize=64K, type=U\nsize=64K, name=root\nsize=64K\n"
+        mbr = "label: dos\nsize=64K, type=83, bootable\nsize=700K, type=5\nsize=64K\nsize=64K\nsize=64K\n"
         quiet = ("sfdisk", "--quiet", "--no-tell-kernel", "@")
         return [
-            *self.made("gpt", 8 * MiB, quiet, stdin=gpt),
-            *self.made("mbr", 8 * MiB, quiet, stdin=mbr),
-            *self.made("hybrid", 8 * MiB, ("sgdisk", "-n", "1:2048:4095", "-n", "2:4096:8191", "-h", "1:2", "@")),
-            Memory(bytes(MiB)),
+            *self.made("gpt", 4 * MiB, quiet, stdin=gpt),
+            *self.made("mbr", 4 * MiB, quiet, stdin=mbr),
+            *self.made("hybrid", 4 * MiB, ("sgdisk", "-a", "1", "-n", "1:34:99", "-n", "2:100:199", "-h", "1:2", "@")),
+            *self.made("gpt-4096", 4 * MiB, ("sfdisk", "-b", "4096", "--quiet", "--no-tell-kernel", "@"), stdin=gpt),
+            Sparse.of_pieces(MiB, *((1 << bits, b"\x55\xaa") for bits in range(9, 12))),
         ]
 
-    def volumes(self, module: str) -> list[BlockSource]:
-        """Members of a volume manager."""
+    def volumes(self, module: str) -> list[Sparse]:
+        """Members of a volume manager, one or more on each disk."""
         if module == "lvm2":
-            return [Memory(unpacked(f"lvm2/{name}.xz")) for name in ("pv0", "pv1", "pv2")]
+            captured = [unpacked(f"lvm2/{name}.xz") for name in ("pv0", "pv1", "pv2")]
+            built = [test_lvm2.pv_bytes(number, _group()) for number in (1, 2)]
+            found = [[pv] for pv in (*captured, built[0])]
+            return [Sparse.of_members(members) for members in (*found, built, captured)]
         if module == "md":
-            return [Memory(unpacked(str(path.relative_to(FIXTURES)))) for path in sorted(FIXTURES.glob("md/*.xz"))]
+            paths = sorted(FIXTURES.glob("md/*.xz"))
+            members = [unpacked(str(path.relative_to(FIXTURES))) for path in paths]
+            pairs = [[members[at] for at, path in enumerate(paths) if kind in path.name] for kind in ("0.90", "1-1.2")]
+            return [Sparse.of_members(group) for group in (*([member] for member in members), *pairs)]
         luks = ("cryptsetup", "luksFormat", "--batch-mode", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000")
         (self.folder / "key").write_text("secret")
+        kinds = {"luks1": (), "luks2": (), "luks2-integrity": ("--integrity-no-wipe", "--integrity", "hmac-sha256")}
         return [
             source
-            for version in ("luks1", "luks2")
+            for name, options in kinds.items()
             for source in self.made(
-                version, 20 * MiB, (*luks, "--type", version, "--key-file", str(self.folder / "key"), "@")
+                name,
+                20 * MiB,
+                (*luks, "--type", name[:5], *options, "--key-file", str(self.folder / "key"), "@"),
             )
         ]
 
-    def superblocks(self, module: str) -> list[BlockSource]:
+    def superblocks(self, module: str) -> list[Sparse]:
         """Disks that show the magics of a module, and sound ones where there are some."""
-        found: list[BlockSource] = []
+        found: list[Sparse] = []
         for place in superblocks.PLACES:
             for magic, names in place.magics.items():
                 if module in names.split():
                     at = place.offset if place.offset >= 0 else BLANK_SIZE + place.offset
                     if place.offset < 0:
                         at = at // place.alignment * place.alignment + place.skip
-                    found.append(spread(BLANK_SIZE, (at, magic)))
+                    found.append(Sparse.of_pieces(BLANK_SIZE, (at, magic)))
         more = {"vfat": "fat", "ext": "ext", "xfs": "xfs", "btrfs": "btrfs", "ntfs": "ntfs"}
         if module in more:
             found += self.contents(more[module])
@@ -150,20 +141,16 @@ class Maker:
         }
         if module in tools:
             found += self.made(f"superblock-{module}", BLANK_SIZE, tools[module])
-        return found or [Memory(bytes(BLANK_SIZE))]
+        return found or [Sparse(BLANK_SIZE)]
 
-    def formats(self, module: str) -> list[BlockSource]:
+    def formats(self, module: str) -> list[Sparse]:
         """Files of a container format."""
-        images = [self.file(path.name, path.read_bytes()) for path in sorted(FIXTURES.glob("images/*.qcow2"))]
         match module:
             case "qcow2":
-                zstd = self.converted("qcow2", "-c", "-o", "compression_type=zstd,extended_l2=on")
-                return [*images, *zstd, *self.converted("qcow2", "-c", "-o", "compat=0.10")]
+                return self._qcow2()
             case "vhd":
-                return [
-                    *self.converted("vpc", "-o", "subformat=dynamic"),
-                    *self.converted("vpc", "-o", "subformat=fixed"),
-                ]
+                dynamic = self.converted("vpc", "-o", "subformat=dynamic")
+                return [*dynamic, *self.converted("vpc", "-o", "subformat=fixed"), *_built_vhds()]
             case "vmdk":
                 kinds = ("monolithicSparse", "streamOptimized")
                 return [found for kind in kinds for found in self.converted("vmdk", "-o", f"subformat={kind}")]
@@ -174,23 +161,123 @@ class Maker:
             case "luks":
                 return self.volumes("luks")
             case "archives" | "wrapped":
-                return [Memory(data) for data in archives().values()]
+                return [Sparse.of_pieces(len(data), (0, data)) for data in archives().values()]
             case "iso9660":
                 made = ("genisoimage", "-quiet", "-J", "-R", "-o", "@", str(TREE))
-                return self.made("iso", 0, made) or [spread(MiB, (32768, b"\1CD001\1"))]
-        found: list[BlockSource] = [
-            spread(MiB, (offset, magic)) for offset, magic, name in containers._MAGICS if name == module
+                return self.made("iso", 0, made) or [Sparse.of_pieces(MiB, (32768, b"\1CD001\1"))]
+        found = [
+            Sparse.of_pieces(MiB, (offset, magic)) for offset, magic, name in containers._MAGICS if name == module
         ]
-        found += [spread(MiB, (MiB - back, magic)) for back, magic, name in containers._TAIL_MAGICS if name == module]
-        return found or [Memory(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n")]
+        found += [
+            Sparse.of_pieces(MiB, (MiB - back, magic)) for back, magic, name in containers._TAIL_MAGICS if name == module
+        ]
+        pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
+        return found or [Sparse.of_pieces(len(pointer), (0, pointer))]
 
-    def whole(self) -> list[BlockSource]:
-        """Disks with a guest."""
-        found = []
-        for name in ("accepted", "refused"):
-            image = str(FIXTURES / "images" / f"{name}.qcow2")
-            found += self.made(f"{name}.raw", 0, ("qemu-img", "convert", "-O", "raw", image, "@"))
-        return [*found, *self.contents("ext"), capture("ntfs/windows"), capture("btrfs/distribution")]
+    def _qcow2(self) -> list[Sparse]:
+        """One image for each feature that has a structure of its own."""
+        found = self.converted("qcow2", "-c", "-o", "cluster_size=4096")
+        zstd = "compression_type=zstd,extended_l2=on,cluster_size=16384"
+        found += self.converted("qcow2", "-c", "-o", zstd, name="qcow2-zstd")
+        found += self.converted("qcow2", "-c", "-o", "compat=0.10,cluster_size=512", name="qcow2-old")
+        found += self.converted("qcow2", "-o", "refcount_bits=1,cluster_size=512", name="qcow2-bit")
+        create = ("qemu-img", "create", "-q", "-f", "qcow2")
+        found += self.made(
+            "qcow2-snapshots",
+            0,
+            (*create, "-o", "cluster_size=4096", "@", "256K"),
+            ("qemu-img", "snapshot", "-c", "first", "@"),
+            ("qemu-img", "snapshot", "-c", "second", "@"),
+            ("qemu-img", "bitmap", "--add", "@", "changes"),
+        )
+        backing = ("-u", "-F", "raw", "-b", "/nowhere/base", "-o", "cluster_size=4096")
+        found += self.made("qcow2-backing", 0, (*create, *backing, "@", "256K"))
+        key = ("--object", "secret,id=key,data=secret")
+        luks = ("-o", "encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10,cluster_size=4096")
+        found += self.made("qcow2-luks", 0, (*create, *key, *luks, "@", "256K"))
+        data = str(self.folder / "qcow2-data-file")
+        found += self.made("qcow2-outside", 0, (*create, "-o", f"data_file={data},data_file_raw=on", "@", "256K"))
+        return found
+
+    def whole(self, kind: str) -> list[Sparse]:
+        """Disks with a guest, of which all is read."""
+        match kind:
+            case "windows":
+                return self._windows()
+            case "containers":
+                (disk,) = self._partitioned() or [None]
+                if disk is None:
+                    return []
+                source = self.folder / "whole"
+                options = {"qcow2": ("-c", "-o", "cluster_size=16384"), "vpc": ("-o", "subformat=dynamic")}
+                found = [disk, *_built_vhds()]
+                for driver, words in options.items():
+                    found += self.converted(driver, *words, source=source, name=f"whole-{driver}")
+                return found
+            case "volumes":
+                captured = [unpacked(f"lvm2/{name}.xz") for name in ("ubuntu", "rhel")]
+                pieces = [Sparse.of_pieces(8 * MiB, (0, data)) for data in captured if len(data) <= 8 * MiB]
+                return [*pieces, *self.volumes("md"), *self.volumes("luks"), *self.tables()]
+        return self.contents(kind)
+
+    def _partitioned(self) -> list[Sparse]:
+        """GPT with an EFI system partition and a root."""
+        esp, root = self.contents("fat")[:1], self.contents("ext")[:1]
+        if not esp or not root:
+            return []
+        script = "label: gpt\nstart=40, size=200, type=U\nstart=240, size=1024, name=root\n"
+        command = ("sfdisk", "--quiet", "--no-tell-kernel", "@")
+        copies = [
+            ("dd", f"if={self.folder / name}", "of=@", "bs=512", f"seek={start}", "conv=notrunc", "status=none")
+            for name, start in (("fat12", 40), ("ext4", 240))
+        ]
+        copies = [tuple(word.replace("of=@", f"of={self.folder / 'whole'}") for word in words) for words in copies]
+        return self.made("whole", 768 * KiB, command, *copies, stdin=script)
+
+    def _windows(self) -> list[Sparse]:
+        if not (find("mkntfs") and find("hivexregedit") and ctypes.util.find_library("ntfs-3g")):
+            return []
+        path = self.folder / "windows"
+        if not path.exists():
+            from tests.guests.windows_guests import files
+            from tests.windows import ntfs_volume
+
+            ntfs_volume.format_volume(path, 6 * MiB)
+            with ntfs_volume.opened(path) as volume:
+                for name, data in files("2012r2").items():
+                    if isinstance(data, (bytes, str)):
+                        volume.write(name, data.encode() if isinstance(data, str) else data)
+        return [Sparse.of_file(path)]
+
+
+def _group() -> str:
+    """The metadata of a group with volumes of many kinds, on two members."""
+    striped = 'type = "striped"\nstripe_count = 2\nstripe_size = 128\nstripes = ["pv0", 8, "pv1", 8]'
+    mirror = 'type = "mirror"\nmirror_count = 2\nmirrors = ["leg0", 0, "leg1", 0]'
+    raid = 'type = "raid1"\ndevice_count = 2\nregion_size = 1024\nraids = ["leg0", "leg1", "leg1", "leg0"]'
+    thin = 'type = "thin"\nthin_pool = "pool"\ntransaction_id = 1\ndevice_id = 1'
+    pool = 'type = "thin-pool"\nmetadata = "leg0"\npool = "leg1"\ntransaction_id = 1\nchunk_size = 128\n'
+    volumes = (
+        test_lvm2.lv(1, "root", test_lvm2.linear(0, 3, extent=2), test_lvm2.linear(3, 2, extent=6, number=2)),
+        test_lvm2.lv(2, "striped", test_lvm2.segment(0, 4, striped)),
+        test_lvm2.lv(3, "leg0", test_lvm2.linear(0, 2, extent=20), visible=False),
+        test_lvm2.lv(4, "leg1", test_lvm2.linear(0, 2, on="pv1", extent=20), visible=False),
+        test_lvm2.lv(5, "mirror", test_lvm2.segment(0, 2, mirror)),
+        test_lvm2.lv(6, "raid", test_lvm2.segment(0, 2, raid)),
+        test_lvm2.lv(7, "thin", test_lvm2.segment(0, 2, thin)),
+        test_lvm2.lv(8, "pool", test_lvm2.segment(0, 2, pool)),
+    )
+    return test_lvm2.vg(*volumes, pvs=(1, 2))
+
+
+def _built_vhds() -> list[Sparse]:
+    """Dynamic and differencing disks of blocks of 2 KiB, so that the table has many."""
+    both = test_vhd.footer(disk_type=3, data_offset=512)
+    child = test_vhd.footer(disk_type=4, data_offset=512)
+    name = "parent.vhd".encode("utf-16-be").ljust(512, b"\0")
+    images = (test_vhd.dynamic(copy=both, tail=both), test_vhd.fixed())
+    images += (test_vhd.dynamic(copy=child, tail=child, head=test_vhd.header(parent_unicode_name=name)),)
+    return [Sparse.of_pieces(len(data), (0, data)) for data in images]
 
 
 @cache
@@ -232,3 +319,11 @@ def cpio(files: dict[str, bytes]) -> bytes:
         head += b"0" * 32 + b"%08X" % len(raw) + b"0" * 8 + raw
         parts += [head, bytes(-len(head) % 4), data, bytes(-len(data) % 4)]
     return b"".join(parts)
+
+
+def lvm_texts() -> list[bytes]:
+    """Metadata as LVM wrote it, and as the tests build it."""
+    data = unpacked("lvm2/pv0.xz")
+    start = data.find(b"\ncontents")
+    begin = data.rfind(b"\0", 0, start) + 1
+    return [_group().encode(), data[begin : data.find(b"\0", start)]]

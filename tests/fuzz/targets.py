@@ -4,14 +4,14 @@ Each raises what it is documented to raise, which is caught here, and gives fact
 is a find.
 """
 
-import os
 import pkgutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
@@ -20,7 +20,7 @@ import preflight.filesystems
 import preflight.formats
 import preflight.tables
 import preflight.volumes
-from preflight import containment, lzo1x, plugins
+from preflight import containment, inspection, lzo1x, plugins
 from preflight.contents import FileReader, Opener
 from preflight.contents._btrfs_compression import decompress
 from preflight.contents.tree import Found, Tree
@@ -37,18 +37,22 @@ from preflight.guests.os_release import read_identity
 from preflight.guests.security import read_security
 from preflight.guests.services import read_services
 from preflight.guests.windows import read_windows, read_windows_identity
-from preflight.inspection import inspect
-from preflight.source import BlockSource
+from preflight.source import BlockSource, Window
 from preflight.volumes import MANAGERS, Member
 from preflight.volumes._lvm_text import parse as parse_lvm_text
 from tests.contents.phony import Content, PhonyReader
 from tests.fuzz import guests
-from tests.fuzz.bases import changed
-from tests.fuzz.disks import Maker, archives, cpio
+from tests.fuzz.bases import Counted, Sparse, changed
+from tests.fuzz.disks import Maker, archives, cpio, lvm_texts
 
-MAX_NODES = 40  # files that are looked at of one file system
+MAX_NODES = 24  # files that are looked at of one file system
+MAX_ENTRIES = 8  # of one directory
 MAX_LEVELS = 8
 PIECE = 64 * 1024
+READ = 8 * 1024  # of one file
+
+
+WHOLE = ("ext", "xfs", "btrfs", "fat", "windows", "containers", "volumes")
 
 
 class Target(NamedTuple):
@@ -56,7 +60,7 @@ class Target(NamedTuple):
 
     run: Callable[[bytes], object]
     seeds: Sequence[bytes] = ()
-    bases: Sequence[BlockSource] = ()
+    bases: Sequence[Sparse] = ()
     """Where there are some, the input is changes of them; see `bases`."""
 
 
@@ -72,15 +76,17 @@ def targets(folder: Path) -> dict[str, Callable[[], Target]]:
         found[f"volume-{module}"] = partial(_on_disks, partial(_volume, module), maker.volumes, module)
     for module in _modules(preflight.contents, "CONTENTS"):
         found[f"contents-{module}"] = partial(_on_disks, partial(_contents, module), maker.contents, module)
+    found["contents-xfs-linux"] = partial(_on_disks, partial(_contents, "xfs"), maker.contents, "xfs-linux")
     for module in _modules(preflight.filesystems, "FILESYSTEM"):
         found[f"superblock-{module}"] = partial(_on_disks, partial(_superblock, module), maker.superblocks, module)
-    found["inspect"] = partial(_on_disks, _inspect, maker.whole)
+    for kind in WHOLE:
+        found[f"inspect-{kind}"] = partial(_on_disks, _inspect, maker.whole, kind)
     packed = tuple(archives().values())
     found["initramfs"] = lambda: Target(_search_initramfs, (*packed, cpio({"lib/modules/6.1.1/virtio_blk.ko": b"x"})))
     for number, name in enumerate(("zlib", "lzo", "zstd"), start=1):
         found[f"btrfs-{name}"] = partial(Target, partial(_decompress, number), packed)
     found["lzo1x"] = lambda: Target(_lzo1x, (b"\x12\0\x11\0\0", b"\x15abcd\x11\0\0"))
-    found["lvm-text"] = lambda: Target(_lvm_text, [_lvm_metadata(maker)])
+    found["lvm-text"] = lambda: Target(_lvm_text, lvm_texts())
     for name, (read, modules) in _TREES.items():
         seeds = [seed for module in modules for seed in guests.trees(module)]
         found[f"guest-{name}"] = partial(Target, partial(_on_tree, read), seeds)
@@ -91,7 +97,7 @@ def targets(folder: Path) -> dict[str, Callable[[], Target]]:
     return found
 
 
-def _on_disks(run: Callable[[BlockSource], object], make: Callable[..., list[BlockSource]], *arguments: str) -> Target:
+def _on_disks(run: Callable[[Counted], object], make: Callable[..., list[Sparse]], *arguments: str) -> Target:
     bases = make(*arguments)
     return Target(lambda data: run(changed(bases, data)), [bytes([number]) for number in range(len(bases))], bases)
 
@@ -139,9 +145,13 @@ def _superblock(module: str, source: BlockSource) -> None:
         _checked(plugins.load(preflight.filesystems, module, "FILESYSTEM").read(source))
 
 
-def _volume(module: str, source: BlockSource) -> None:
+def _volume(module: str, source: Counted) -> None:
     kind = next(kind for kind, name in MANAGERS.items() if name == module)
-    opened, problems = plugins.load(preflight.volumes, module, "VOLUME").read([Member(kind, 1, 0, source)])
+    size = source.size // source.parts
+    members = [
+        Member(kind, number + 1, number * size, Window(source, number * size, size)) for number in range(source.parts)
+    ]
+    opened, problems = plugins.load(preflight.volumes, module, "VOLUME").read(members)
     _checked(([volume.volume for volume in opened], problems))
     for volume in opened:
         _read_some(volume.source)
@@ -154,7 +164,7 @@ def _contents(module: str, source: BlockSource) -> None:
         readers.append(opener.open(source))
     if opener.subvolumes:
         with suppress(PreflightError):
-            readers += [reader for _, reader in opener.subvolumes(source)[:8]]
+            readers += [reader for _, reader in opener.subvolumes(source)[:2]]
     for reader in readers:
         with suppress(PreflightError):
             _walk(reader)
@@ -165,13 +175,17 @@ def _walk(reader: FileReader) -> None:
     while waiting and seen < MAX_NODES:
         directory, level = waiting.pop()
         with suppress(PreflightError):
-            for name, node in reader.entries(directory):
+            list(reader.names(directory))
+        with suppress(PreflightError):
+            reader.lookup(directory, "no such name")
+        with suppress(PreflightError):
+            for name, node in islice(reader.entries(directory), MAX_ENTRIES):
                 seen += 1
                 with suppress(PreflightError):
                     reader.lookup(directory, name)
                     if node.kind == "file":
-                        reader.read(node, 0, min(node.size, PIECE))
-                        reader.read(node, node.size // 2, 4096)
+                        assert len(reader.read(node, 0, READ)) == min(node.size, READ)
+                        reader.read(node, node.size // 2, 512)
                     elif node.kind == "symlink":
                         reader.target(node)
                     elif node.kind == "directory" and level < MAX_LEVELS:
@@ -180,21 +194,33 @@ def _walk(reader: FileReader) -> None:
                     break
 
 
-def _inspect(source: BlockSource) -> None:
-    """The whole walk, with the guest's reader in this process, over a file without a name."""
+class _File(Counted):
+    """A disk in the place of `FileSource`."""
+
+    path = "disk"
+    descriptor = -1
+    allocated_size = None
+
+    def count(self, reads: int, size: int) -> None:
+        raise AssertionError("there is no child")
+
+    def changed(self) -> bool:
+        return False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _inspect(source: Counted) -> None:
+    """The whole walk, with the guest's reader in this process."""
     containment.can_contain = lambda: False
-    descriptor = os.memfd_create("disk")
-    try:
-        os.ftruncate(descriptor, source.size)
-        for offset in range(0, min(source.size, 64 << 20), 1 << 20):
-            with suppress(StructureError):
-                data = source.read_at(offset, min(1 << 20, source.size - offset))
-                if any(data):
-                    os.pwrite(descriptor, data, offset)
-        with suppress(UnreadableImage):
-            _checked(inspect(f"/proc/self/fd/{descriptor}"))
-    finally:
-        os.close(descriptor)
+    source.__class__ = _File
+    inspection.FileSource = lambda *_, **__: source  # type: ignore[assignment,misc]
+    with suppress(UnreadableImage):
+        _checked(inspection.inspect("disk"))
 
 
 def _search_initramfs(data: bytes) -> None:
@@ -218,14 +244,6 @@ def _lzo1x(data: bytes) -> None:
 def _lvm_text(data: bytes) -> None:
     with suppress(StructureError):
         _checked(parse_lvm_text(data.decode("utf-8", "backslashreplace"), "metadata", 0))
-
-
-def _lvm_metadata(maker: Maker) -> bytes:
-    source = maker.volumes("lvm2")[0]
-    data = source.read_at(0, source.size)
-    start = data.find(b"\ncontents")
-    begin = data.rfind(b"\0", 0, start) + 1
-    return data[begin : data.find(b"\0", start)]
 
 
 def _nowhere(_: str) -> None:
@@ -358,58 +376,3 @@ def _hive_seeds() -> list[bytes]:
         whole = files("2012r2")
         found += [data for name in ("SYSTEM", "SOFTWARE") if isinstance(data := whole[f"{_CONFIG}/{name}"], bytes)]
     return found
-
-
-def without_checksums() -> None:
-    """Let every checksum that guards a structure be right: mutations would not come past it."""
-    import preflight.contents._btrfs_superblock as btrfs_superblock
-    import preflight.contents._btrfs_trees as btrfs_trees
-    import preflight.formats._vhd_dynamic as vhd_dynamic
-    import preflight.formats.vhd as vhd
-    import preflight.guests._hive_cells as hive_cells
-    import preflight.tables._gpt_header as gpt_header
-    import preflight.volumes._luks2 as luks2
-    import preflight.volumes._lvm_label as lvm_label
-
-    for module, name, fitting in (
-        (gpt_header, "crc32", _FittingNumber()),
-        (hive_cells, "checksum_of", _FittingNumber()),
-        (lvm_label, "lvm_crc", _FittingNumber()),
-        (vhd_dynamic, "vhd_checksum", _FittingNumber()),
-        (vhd, "vhd_checksum", _FittingNumber()),
-        (btrfs_superblock, "checksum", _FittingBytes(bytes(32))),
-        (btrfs_trees, "checksum", _FittingBytes(bytes(32))),
-        (luks2, "_digest", _FittingBytes(bytes(64))),
-    ):
-        assert hasattr(module, name)
-        setattr(module, name, partial(_give, fitting))
-
-
-def _give(value: object, *_: object) -> object:
-    return value
-
-
-class _FittingNumber(int):
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    def __ne__(self, other: object) -> bool:
-        return False
-
-    __hash__ = int.__hash__
-
-
-class _FittingBytes(bytes):
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    def __ne__(self, other: object) -> bool:
-        return False
-
-    def __getitem__(self, _: object) -> "_FittingBytes":  # type: ignore[override]
-        return self
-
-    def ljust(self, *_: object) -> "_FittingBytes":
-        return self
-
-    __hash__ = bytes.__hash__

@@ -75,8 +75,9 @@ def main(name: str, work: Path, options: list[str]) -> None:
     import resource
 
     from tests.fuzz import bases
+    from tests.fuzz.checksums import without_checksums
     from tests.fuzz.dictionary import write
-    from tests.fuzz.targets import targets, without_checksums
+    from tests.fuzz.targets import targets
 
     without_checksums()
     (work / "disks").mkdir(parents=True, exist_ok=True)
@@ -90,18 +91,15 @@ def main(name: str, work: Path, options: list[str]) -> None:
     recorder = Recorder(target.run, folder)
     mutator = None
     if target.bases:
-        longest = 1 + bases.MAX_RECORDS * bases.RECORD
-        hot = []
-        for number in range(len(target.bases)):
-            seen = bases.watched(target.run, number)
-            hot.append(seen)
+        longest = bases.MAX_INPUT
+        hot = [bases.watched(target.run, target.bases, number) for number in range(len(target.bases))]
         mutator = bases.mutator(target.bases, hot, lambda data, size: atheris.Mutate(data, size))
     for seed in target.seeds:
         recorder(seed)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     arguments = [
         sys.argv[0],
-        f"-max_len={max(longest * 2, 4096)}",
+        f"-max_len={longest if target.bases else max(longest * 2, 4096)}",
         f"-rss_limit_mb={peak + MAX_MEMORY}",
         f"-timeout={HANG}",
         f"-dict={write(folder / 'dictionary')}",
