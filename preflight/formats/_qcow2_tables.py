@@ -93,8 +93,9 @@ def check_l1(header: Header, l1: L1, file_size: int) -> Iterator[Problem]:
         reason = "with reserved bits set or an offset that is not a whole cluster"
         yield problem("qcow2-table-invalid", index, reason)
         return
-    if (max(l1.tables, default=0) + 1) * size > file_size:
-        index = next(index for index, table in enumerate(l1.tables) if (table + 1) * size > file_size)
+    last = max(l1.tables, default=0)
+    if last and (last + 1) * size > file_size:
+        index = next(index for index, table in enumerate(l1.tables) if table and (table + 1) * size > file_size)
         reason = f"an L2 table of {size} bytes there passes the end of the file, {file_size:#x}"
         yield problem("truncated-file", index, reason)
     compared = l1.tables[:MAX_L1_COMPARED]

@@ -517,6 +517,14 @@ def test_a_wrong_l1_entry_is_told(entries: list[int], code: str, index: int) -> 
     assert "qcow2 l1 table" in [problem.where for problem in problems]
 
 
+@pytest.mark.parametrize("l1", [(), (0,), (0, 0)])
+def test_a_table_without_entries_in_a_file_below_one_cluster_passes_no_end(l1: tuple[int, ...]) -> None:
+    whole = image(l1=l1, l1_table_offset=0, refcount_table_offset=0, refcount_table_clusters=0, size=0)
+    found = open_bytes(whole[:CLUSTER - 512])
+    assert found.virtual_size == 0
+    assert "qcow2 l1 table" not in [problem.where for problem in found.problems if problem.code == "truncated-file"]
+
+
 @pytest.mark.parametrize(
     ("entries", "code", "index"),
     [
