@@ -20,6 +20,7 @@ MAX_PVS = 1024  # on one disk; lvm itself warns beyond some hundreds
 MAX_LVS = 4096  # 1 MiB of text describes half as many
 MAX_COLUMNS = 253  # of one segment: device-mapper's raid target; stripes go to 128
 MAX_32 = 0xFFFFFFFF  # extents are counted in 32 bits
+MAX_SIZE = 2**63 - 1  # bytes of a logical volume: the largest file offset on Linux
 
 _WHERE = "lvm2 metadata"
 _NAME = re.compile(r"[A-Za-z0-9+_.][A-Za-z0-9+_.-]{0,126}", re.ASCII)  # lvm(8), "VALID NAMES"
@@ -100,7 +101,8 @@ def read_group(root: Section, offset: int) -> Group:
         name, group = groups[0]
         pvs = _sections(group, "physical_volumes", MAX_PVS)
         lvs = _sections(group, "logical_volumes", MAX_LVS) if "logical_volumes" in group else {}
-        volumes = {key: _logical_volume(key, entry) for key, entry in lvs.items()}
+        extent_size = _integer(group, "extent_size", 1, MAX_32) * SECTOR
+        volumes = {key: _logical_volume(key, entry, extent_size) for key, entry in lvs.items()}
         visible = {key for key, entry in lvs.items() if "VISIBLE" in _list(entry, "status")}
         overlaid = set()
         for origin, store, merging in _snapshots(lvs):
@@ -112,7 +114,7 @@ def read_group(root: Section, offset: int) -> Group:
             name=_named(name),
             uuid=_uuid(group),
             seqno=_integer(group, "seqno", 0, MAX_32),
-            extent_size=_integer(group, "extent_size", 1, MAX_32) * SECTOR,
+            extent_size=extent_size,
             physical_volumes={key: _physical_volume(entry) for key, entry in pvs.items()},
             logical_volumes=volumes,
             visible=frozenset(visible),
@@ -179,7 +181,7 @@ def _physical_volume(entry: Section) -> PhysicalVolumeEntry:
     )
 
 
-def _logical_volume(name: str, entry: Section) -> LogicalVolume:
+def _logical_volume(name: str, entry: Section, extent_size: int) -> LogicalVolume:
     value = entry.get("id")
     uuid = dashed(value) if isinstance(value, str) else None
     sections = [(key, node) for key, node in entry.items() if isinstance(node, dict) and key.startswith("segment")]
@@ -197,6 +199,8 @@ def _logical_volume(name: str, entry: Section) -> LogicalVolume:
             end += segment.extent_count
         if end > MAX_32:
             raise _Wrong(f"{end} extents, at most {MAX_32} are allowed")
+        if end * extent_size > MAX_SIZE:
+            raise _Wrong(f"{end} extents of {extent_size} bytes are over {MAX_SIZE} bytes")
     except _Wrong as wrong:
         return LogicalVolume(name, uuid, (), None, references, str(wrong))
     return LogicalVolume(name, uuid, tuple(segments), end, references)

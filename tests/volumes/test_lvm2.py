@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -312,6 +313,16 @@ def test_a_built_volume_is_what_blkid_takes_it_for(tmp_path: Path) -> None:
     assert "UUID=000000-0000-0000-0000-0000-0000-000001" in told
     with FileSource(str(path)) as source:
         assert VOLUME.read([member(KIND, source)]) == ((), ())
+
+
+def test_a_volume_that_no_number_of_a_file_offset_counts_has_no_size() -> None:
+    text = vg(lv(7, "root", segment(0, 0xFFFFFFFF, 'type = "zero"')))
+    limit = (2**63 - 1) // 512 // 0xFFFFFFFF  # sectors of an extent: so many still fit
+    for sectors, size in ((limit, 0xFFFFFFFF * limit * 512), (limit + 1, None), (0xFFFFFFFF, None)):
+        volumes, problems = read_one(text.replace("extent_size = 128", f"extent_size = {sectors}"))
+        assert [volume.volume.size for volume in volumes] == [size]
+        assert codes(problems) == ([] if size else ["lvm-metadata-invalid"])
+        msgspec.json.encode([volume.volume for volume in volumes])
 
 
 def test_the_first_extents_are_read_and_the_last() -> None:
