@@ -109,6 +109,8 @@ class Cells:
         if self._source.read_at(HIVE_BINS, len(HBIN)) != HBIN:
             raise self.damage(HIVE_BINS, "no hive bin begins here")
         self._subkeys: dict[int, tuple[tuple[bytes, tuple[int, ...]], ...]] = {}
+        self.names: dict[int, str] = {}
+        """Of the keys that were looked at, in upper case, by offset."""
 
     def damage(self, position: int, reason: str) -> StructureError:
         """The error for what is wrong at this byte of the file."""

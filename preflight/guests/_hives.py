@@ -53,6 +53,7 @@ MAX_NAME = 512  # bytes of a name: 255 characters of a key; longer names of valu
 MAX_VALUES = 1024  # of one key: those that are asked have some dozens
 MAX_DATA = 16_344  # bytes of a value: a longer one is in fragments
 MAX_FOUND = 4096  # subkeys with a certain beginning
+MAX_NAMES = 65_536  # remembered of one hive, some 6 MiB: as many as one key may have subkeys
 MAX_SCANNED = 64  # subkeys that are looked at one by one where a list could be searched by halves
 
 
@@ -143,13 +144,20 @@ class Key:
         for signature, elements, width in self._lists():
             offsets, hints = elements[::width], elements[1::width]
             # Windows goes by the hints, and so they are right; some tools write none.
-            hinted = width == 2 and _fits(Key(self._cells, offsets[0]).name.upper(), signature, hints[0])
+            hinted = width == 2 and _fits(self._name_at(offsets[0]), signature, hints[0])
             for index, offset in enumerate(offsets):
-                if not hinted or _fits(name, signature, hints[index]):
-                    key = Key(self._cells, offset)
-                    if key.name.upper() == name:
-                        return key
+                if (not hinted or _fits(name, signature, hints[index])) and self._name_at(offset) == name:
+                    return Key(self._cells, offset)
         return None
+
+    def _name_at(self, offset: int) -> str:
+        """The name of the key whose node is at `offset`, in upper case; parsed once, however many lists name it."""
+        names = self._cells.names
+        if offset not in names:
+            if len(names) == MAX_NAMES:
+                names.clear()
+            names[offset] = Key(self._cells, offset).name.upper()
+        return names[offset]
 
     def _value(self, name: str) -> tuple[int | None, bytes]:
         """Type and data of a value; no type where there is none of this name. The empty name is the default value."""

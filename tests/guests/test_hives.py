@@ -348,3 +348,14 @@ def test_any_change_gives_a_value_or_a_structure_error(offset: int, change: byte
             root.find("Name")
             root.number("Name")
             list(root.beginning("N"))
+
+
+def test_a_key_that_lists_name_again_and_again_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from preflight.guests import _hives
+
+    root = opened(with_list(leaf(b"li", [ROOT_CELL] * 400)).data())
+    made: list[int] = []
+    parse = _hives.parse
+    monkeypatch.setattr(_hives, "parse", lambda *rest: made.append(1) or parse(*rest))
+    assert root.find("no such name") is None
+    assert len(made) == 1
