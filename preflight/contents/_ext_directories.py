@@ -18,6 +18,7 @@ from preflight.units import KiB, MiB
 
 MAX_DIRECTORY_BYTES = 32 * MiB  # 65536 names of 255 bytes are 17 MiB; a directory does not shrink when emptied
 CHUNK = 64 * KiB  # read at once: a whole number of blocks, whatever their size
+KEPT_FROM = 1 * MiB  # a directory of this size is kept after it was read; the source's cache holds smaller ones
 SHORTEST_REC_LEN = 12  # an entry with a name of one byte, and any that is not used: ext4_dir_rec_len(1)
 LONGEST_REC_LEN = (0, 65535)  # both stand for 65536, which 16 bits cannot
 NO_NAMES = (b"", b".", b"..")
@@ -37,9 +38,7 @@ def find(filesystem: Filesystem, directory: Inode, name: bytes) -> int | None:
     """
     folds = bool(directory.flags & layouts.EXT4_CASEFOLD_FL)
     folded, candidate = _fold(name), None
-    for data in _blocks(filesystem, directory):
-        if not folds and name not in data:
-            continue
+    for data in _blocks(filesystem, directory, None if folds else name):
         for entry in _parse(filesystem, directory, data):
             if entry.name == name:
                 return entry.inode
@@ -52,8 +51,8 @@ def _fold(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape").casefold()
 
 
-def _blocks(filesystem: Filesystem, directory: Inode) -> Iterator[bytes]:
-    """The blocks of a directory; what lies in its inode comes as two."""
+def _blocks(filesystem: Filesystem, directory: Inode, name: bytes | None = None) -> Iterator[bytes]:
+    """The blocks of a directory that hold these bytes, or all; what lies in its inode comes as two."""
     if directory.size > MAX_DIRECTORY_BYTES:
         raise ContentsError(f"{directory.where}: has {directory.size} bytes, at most {MAX_DIRECTORY_BYTES} are read")
     if directory.flags & layouts.EXT4_INLINE_DATA_FL and not directory.flags & layouts.EXT4_ENCRYPT_FL:
@@ -62,9 +61,25 @@ def _blocks(filesystem: Filesystem, directory: Inode) -> Iterator[bytes]:
         yield data[layouts.I_BLOCK_SIZE :]
         return
     for offset in range(0, directory.size, CHUNK):
-        data = _ext_blocks.read(filesystem, directory, offset, min(CHUNK, directory.size - offset))
+        data = _chunk(filesystem, directory, offset)
+        if name is not None and name not in data:
+            continue
         for start in range(0, len(data), filesystem.block_size):
-            yield data[start : start + filesystem.block_size]
+            block = data[start : start + filesystem.block_size]
+            if name is None or name in block:
+                yield block
+
+
+def _chunk(filesystem: Filesystem, directory: Inode, offset: int) -> bytes:
+    """A chunk of a directory; those of the last large one are kept, as each name that is not there takes them all."""
+    size = min(CHUNK, directory.size - offset)
+    if directory.size < KEPT_FROM:
+        return _ext_blocks.read(filesystem, directory, offset, size)
+    if filesystem.kept_directory != directory.number:
+        filesystem.kept_directory, filesystem.kept_chunks = directory.number, {}
+    if offset not in filesystem.kept_chunks:
+        filesystem.kept_chunks[offset] = _ext_blocks.read(filesystem, directory, offset, size)
+    return filesystem.kept_chunks[offset]
 
 
 def _parse(filesystem: Filesystem, directory: Inode, data: bytes) -> Iterator[Entry]:

@@ -69,6 +69,10 @@ class Filesystem:
             raise _impossible("s_inodes_per_group", self._inodes_per_group, f"1 to {self.block_size * 8}")
         self._superblock = superblock
         self._inode_tables: dict[int, int] = {}
+        self.kept_directory: int | None = None
+        """The number of the large directory that was read last."""
+        self.kept_chunks: dict[int, bytes] = {}
+        """What was read of it, by offset."""
 
     def inode(self, number: int) -> Inode:
         """The inode of this number; `ContentsError` where there is none, raises what `read_at` raises."""
