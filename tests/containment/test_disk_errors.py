@@ -85,18 +85,33 @@ def test_a_disk_without_faults_is_read_through_fuse(tmp_path: Path, disk: Path) 
 
 
 @pytest.mark.parametrize("command", ["inspect", "check"])
-def test_a_file_whose_beginning_fails_is_not_read_at_all(tmp_path: Path, disk: Path, command: str) -> None:
-    with mounted(disk, tmp_path / "mount", fail=[[0, 512]]) as path:
+@pytest.mark.parametrize("first", [0, 256 * MiB - 512])
+def test_a_file_whose_format_cannot_be_told_is_not_read_at_all(
+    tmp_path: Path, disk: Path, command: str, first: int
+) -> None:
+    """The first sector has the magic of most formats, the last the footer of a VHD."""
+    with mounted(disk, tmp_path / "mount", fail=[[first, first + 512]]) as path:
         result = ran(command, path)
     assert result.code == 3
     assert EIO in result.err
-    assert "0x0" in result.err
+    assert f"{first:#x}" in result.err
+
+
+def test_a_backup_of_gpt_that_fails_is_told_and_the_rest_read(tmp_path: Path, disk: Path) -> None:
+    entries = 256 * MiB - 33 * 512
+    with mounted(disk, tmp_path / "mount", fail=[[entries, entries + 512]]) as path:
+        result = ran("inspect", path)
+    image = image_of(result)
+    assert result.code == 0
+    assert [(where, offset) for _, where, offset in told(image)] == [("gpt backup header", 256 * MiB - 512)]
+    assert EIO in str(image["problems"])
+    assert len(image["partitions"]) == 3
+    assert image["guest"]["distro"] == "debian"
 
 
 @pytest.mark.parametrize(
     ("first", "last", "code", "offset"),
     [
-        (256 * MiB - 512, 256 * MiB, "read-error", 256 * MiB - 512),  # the backup of GPT
         (2 * MiB, 2 * MiB + 512, "read-error", 2 * MiB),  # the boot sector of the ESP
         (ROOT_START + 1024, ROOT_START + 2048, "read-error", ROOT_START),  # the superblock of the root
     ],
