@@ -201,7 +201,7 @@ def test_a_gpt_of_a_million_entries(tmp_path: Path, entries: int) -> None:
 
 def directory(inode: int, names: Iterable[str]) -> bytes:
     """Blocks of a linear directory of ext: inode, rec_len, name_len, file_type, name."""
-    blocks, block = [], b""
+    blocks, block, last = [], b"", 0
     for name in names:
         entry = struct.pack("<IHBB", inode, 8 + (len(name) + 3) // 4 * 4, len(name), 1) + name.encode()
         entry += bytes(-len(entry) % 4)

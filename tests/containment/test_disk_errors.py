@@ -33,7 +33,7 @@ def mounted(image: Path, folder: Path, **faults: Any) -> Iterator[Path]:
     """The path under which the image is read with its faults."""
     require_fuse()
     folder.mkdir()
-    command = [sys.executable, "-m", "tests.containment.failing", image, folder, json.dumps(faults)]
+    command = [sys.executable, "-m", "tests.containment.failing", str(image), str(folder), json.dumps(faults)]
     server = subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.PIPE)
     try:
         while not os.path.ismount(folder):

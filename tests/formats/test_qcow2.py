@@ -520,7 +520,7 @@ def test_a_wrong_l1_entry_is_told(entries: list[int], code: str, index: int) -> 
 @pytest.mark.parametrize("l1", [(), (0,), (0, 0)])
 def test_a_table_without_entries_in_a_file_below_one_cluster_passes_no_end(l1: tuple[int, ...]) -> None:
     whole = image(l1=l1, l1_table_offset=0, refcount_table_offset=0, refcount_table_clusters=0, size=0)
-    found = open_bytes(whole[:CLUSTER - 512])
+    found = open_bytes(whole[: CLUSTER - 512])
     assert found.virtual_size == 0
     assert "qcow2 l1 table" not in [problem.where for problem in found.problems if problem.code == "truncated-file"]
 

@@ -18,8 +18,22 @@ from tests.fuzz.checksums import without_checksums
 from tests.fuzz.targets import targets
 
 MIN_SECONDS = 2  # for one target: to start takes about one
-WEIGHTS = {"contents-xfs-linux": 3, "contents-": 12, "format-qcow2": 15, "format-vhd": 8, "volume-": 8, "lvm-text": 5, "hive": 8, "initramfs": 8}
-WEIGHTS |= {"inspect-": 6, "guest-windows": 4, "btrfs-": 2, "lzo1x": 2, "table-": 3, "superblock-": 0.4}
+WEIGHTS: dict[str, float] = {
+    "contents-xfs-linux": 3,
+    "contents-": 12,
+    "format-qcow2": 15,
+    "format-vhd": 8,
+    "volume-": 8,
+    "lvm-text": 5,
+    "hive": 8,
+    "initramfs": 8,
+    "inspect-": 6,
+    "guest-windows": 4,
+    "btrfs-": 2,
+    "lzo1x": 2,
+    "table-": 3,
+    "superblock-": 0.4,
+}
 """Shares of the time, by how a target's name begins; any other has 1. What reads most by itself gets most."""
 _COVERED = re.compile(r"\bcov: (\d+)")
 

