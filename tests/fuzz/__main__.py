@@ -1,7 +1,7 @@
 """Run all targets in turn, or those named, and say what was done and found.
 
 `python -m tests.fuzz --seconds 600`, `python -m tests.fuzz --seconds 60 contents-ext table-gpt`; `--run TARGET FILE`
-runs one input without atheris, and lets what it raises out.
+runs one input without atheris, and lets what it raises out; `--replay` runs all that was kept, as for `coverage`.
 """
 
 import argparse
@@ -44,6 +44,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=600, help="for all targets together")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "preflight-fuzz")
     parser.add_argument("--run", nargs=2, metavar=("TARGET", "FILE"), help="one input, once")
+    parser.add_argument("--replay", action="store_true", help="run the inputs that were kept, without atheris")
     parser.add_argument("--list", action="store_true", help="name the targets")
     parser.add_argument("targets", nargs="*", help="their names, or beginnings of these")
     options = parser.parse_args()
@@ -57,6 +58,13 @@ def main() -> int:
     names = [name for name in known if not options.targets or name.startswith(tuple(options.targets))]
     if options.list:
         print("\n".join(names))
+        return 0
+    if options.replay:
+        without_checksums()
+        for name in names:
+            run = known[name]().run
+            for path in sorted((options.work / name / "corpus").glob("*")):
+                run(path.read_bytes())
         return 0
     try:
         import atheris as _  # noqa: F401
