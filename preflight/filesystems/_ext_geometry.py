@@ -121,12 +121,7 @@ def _groups(superblock: Any, blocks: int, block_size: int, bits: int) -> Iterato
         yield f"s_blocks_per_group is {per_group}, expected is 8 to {bits * ratio}", 0x20
         return
     if not superblock.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_BIGALLOC:
-        same = (("s_log_cluster_size", "s_log_block_size", 0x1C), ("s_clusters_per_group", "s_blocks_per_group", 0x24))
-        for name, other, field in same:
-            if superblock[name] != superblock[other]:
-                reason = f"{name} is {superblock[name]}, and {other} {superblock[other]}"
-                yield f"{reason}: they only differ with the feature bigalloc", field
-                return
+        yield from _clusters(superblock)
     first = superblock.s_first_data_block
     # With blocks of 1 KiB the first one is the boot sector's and belongs to no group, unless clusters are larger.
     expected_first = int(block_size == 1024 and ratio == 1)
@@ -144,3 +139,14 @@ def _groups(superblock: Any, blocks: int, block_size: int, bits: int) -> Iterato
         tables = ceil_div(groups, block_size // desc_size_of(superblock))
         if superblock.s_first_meta_bg > tables:
             yield f"s_first_meta_bg is {superblock.s_first_meta_bg}, there are {tables} blocks of descriptors", 0x104
+
+
+def _clusters(superblock: Any) -> Iterator[tuple[str, int]]:
+    """What is wrong with the fields about clusters where a cluster is a block."""
+    for name, other, field in (
+        ("s_log_cluster_size", "s_log_block_size", 0x1C),
+        ("s_clusters_per_group", "s_blocks_per_group", 0x24),
+    ):
+        if superblock[name] != superblock[other]:
+            reason = f"{name} is {superblock[name]}, and {other} {superblock[other]}"
+            yield f"{reason}: they only differ with the feature bigalloc", field

@@ -31,20 +31,25 @@ INODE = Struct(
     Padding(4),  # osd1
     "i_block" / Bytes(60),
     "i_generation" / Bytes(4),
-    Padding(20),  # i_file_acl_lo … l_i_gid_high
+    "i_file_acl_lo" / Int32ul,
+    "i_size_high" / Int32ul,
+    Padding(6),  # i_obso_faddr, l_i_blocks_high
+    "l_i_file_acl_high" / Int16ul,
+    Padding(4),  # l_i_uid_high, l_i_gid_high
     "l_i_checksum_lo" / Int16ul,
     Padding(2),  # l_i_reserved
 )
 CHECKSUM_LO, CHECKSUM_HI = 0x7C, 0x82
-MODE_BIT, SIZE_BIT, LINKS_BIT, BLOCK_BIT = 0x0, 0x4, 0x1A, 0x28
+I_MODE, I_SIZE, I_LINKS_COUNT, I_FLAGS, I_BLOCK, I_FILE_ACL = 0x0, 0x4, 0x1A, 0x20, 0x28, 0x68
 S_IFMT, S_IFDIR, S_IFREG = 0xF000, 0x4000, 0x8000
-EXT4_ENCRYPT_FL, EXT4_EXTENTS_FL = 0x00000800, 0x00080000
+EXT4_ENCRYPT_FL, EXT4_EXTENTS_FL, EXT4_INLINE_DATA_FL = 0x00000800, 0x00080000, 0x10000000
 EXT4_EXT_MAGIC = 0xF30A
 EXTENT_HEADER = Struct("eh_magic" / Int16ul, "eh_entries" / Int16ul, "eh_max" / Int16ul, "eh_depth" / Int16ul)
 EXTENT_HEADER_SIZE, EXTENT_SIZE = 12, 12
 EXTENT = Struct("ee_block" / Int32ul, "ee_len" / Int16ul, "ee_start_hi" / Int16ul, "ee_start_lo" / Int32ul)
 EXTENT_INDEX = Struct("ei_block" / Int32ul, "ei_leaf_lo" / Int32ul, "ei_leaf_hi" / Int16ul, Padding(2))
 MAX_EXTENT_DEPTH = 5  # EXT4_MAX_EXTENT_DEPTH
+MAX_EXTENTS_IN_INODE = 4
 
 JOURNAL = Struct(
     "h_magic" / Int32ub,
@@ -53,10 +58,12 @@ JOURNAL = Struct(
     "s_blocksize" / Int32ub,
     "s_maxlen" / Int32ub,  # blocks
     "s_first" / Int32ub,
-    Padding(12),  # s_sequence … s_errno
-    "s_feature_compat" / Int32ub,
+    Padding(4),  # s_sequence
+    "s_start" / Int32ub,  # where to replay from, 0 for nothing to replay
+    Padding(8),  # s_errno, s_feature_compat
     "s_feature_incompat" / Int32ub,
-    Padding(36),  # s_feature_ro_compat … s_max_trans_data
+    "s_feature_ro_compat" / Int32ub,
+    Padding(32),  # s_uuid … s_max_trans_data
     "s_checksum_type" / Int8ub,
 )
 JOURNAL_SIZE = 1024
@@ -104,12 +111,36 @@ def check_inodes(source: BlockSource, superblock: Any, groups: tuple[Group, ...]
 def _root(source: BlockSource, superblock: Any, groups: tuple[Group, ...], blocks: int) -> Iterator[Problem]:
     inode = _Inode(source, superblock, groups, EXT4_ROOT_INO)
     if inode.fields.i_mode & S_IFMT != S_IFDIR:
-        yield inode.problem(MODE_BIT, f"i_mode is {inode.fields.i_mode:#o}, expected is a directory: the root")
+        yield inode.problem(I_MODE, f"i_mode is {inode.fields.i_mode:#o}, expected is a directory: the root")
     if not inode.fields.i_links_count:
-        yield inode.problem(LINKS_BIT, "i_links_count is 0, the root directory is deleted")
+        yield inode.problem(I_LINKS_COUNT, "i_links_count is 0, the root directory is deleted")
     if not inode.fields.i_size_lo:
-        yield inode.problem(SIZE_BIT, "i_size is 0, the root directory is empty")
+        yield inode.problem(I_SIZE, "i_size is 0, the root directory is empty")
     yield from _checksum(superblock, inode)
+    yield from _map(superblock, inode, blocks)
+
+
+def _map(superblock: Any, inode: _Inode, blocks: int) -> Iterator[Problem]:
+    """What is wrong with the blocks that the inode itself names; Linux asks when it reads the inode."""
+    first = superblock.s_first_data_block
+    acl = inode.fields.l_i_file_acl_high << 32 | inode.fields.i_file_acl_lo
+    if acl and not first < acl < blocks:
+        yield inode.problem(I_FILE_ACL, f"i_file_acl is block {acl}, expected is 0 or one of {blocks}")
+    data: bytes = inode.fields.i_block
+    if inode.fields.i_flags & EXT4_INLINE_DATA_FL:
+        return
+    if inode.fields.i_flags & EXT4_EXTENTS_FL:
+        header = parse(EXTENT_HEADER, data, inode.where, inode.offset + I_BLOCK)
+        if header.eh_magic != EXT4_EXT_MAGIC or not header.eh_entries <= header.eh_max <= MAX_EXTENTS_IN_INODE:
+            found = f"eh_magic is {header.eh_magic:#x} and eh_entries {header.eh_entries} of {header.eh_max}"
+            yield inode.problem(
+                I_BLOCK, f"{found}, expected are {EXT4_EXT_MAGIC:#x} and at most {MAX_EXTENTS_IN_INODE}"
+            )
+        return
+    for at in range(0, len(data), 4):
+        block = int.from_bytes(data[at : at + 4], "little")
+        if block and not first < block < blocks:
+            yield inode.problem(I_BLOCK + at, f"i_block names block {block}, expected is 0 or one of {blocks}")
 
 
 def _checksum(superblock: Any, inode: _Inode) -> Iterator[Problem]:
@@ -147,15 +178,16 @@ def _journal(source: BlockSource, superblock: Any, groups: tuple[Group, ...], bl
     inode = _Inode(source, superblock, groups, number)
     if inode.fields.i_mode & S_IFMT != S_IFREG or not inode.fields.i_links_count:
         found = f"i_mode is {inode.fields.i_mode:#o} with {inode.fields.i_links_count} links"
-        yield inode.problem(MODE_BIT, f"{found}, expected is a regular file: the journal")
+        yield inode.problem(I_MODE, f"{found}, expected is a regular file: the journal")
         return
     if inode.fields.i_flags & EXT4_ENCRYPT_FL:
-        yield inode.problem(0x20, "i_flags has the bit ENCRYPT (0x800), which no journal has")
+        yield inode.problem(I_FLAGS, "i_flags has the bit ENCRYPT (0x800), which no journal has")
     yield from _checksum(superblock, inode)
+    yield from _map(superblock, inode, blocks)
     block = _first_block(source, inode, 1024 << superblock.s_log_block_size)
     if block is None or not superblock.s_first_data_block < block < blocks:
         found = "cannot be found" if block is None else f"is block {block}"
-        yield inode.problem(BLOCK_BIT, f"the first block of the journal {found}, expected is one of {blocks}")
+        yield inode.problem(I_BLOCK, f"the first block of the journal {found}, expected is one of {blocks}")
         return
     yield from _journal_superblock(source, block, inode, 1024 << superblock.s_log_block_size)
 
@@ -165,7 +197,7 @@ def _first_block(source: BlockSource, inode: _Inode, block_size: int) -> int | N
     data: bytes = inode.fields.i_block
     if not inode.fields.i_flags & EXT4_EXTENTS_FL:
         return int.from_bytes(data[:4], "little")
-    offset = inode.offset + BLOCK_BIT
+    offset = inode.offset + I_BLOCK
     for _ in range(MAX_EXTENT_DEPTH + 1):
         header = parse(EXTENT_HEADER, data, inode.where, offset)
         if header.eh_magic != EXT4_EXT_MAGIC or not header.eh_entries or header.eh_depth > MAX_EXTENT_DEPTH:
@@ -190,20 +222,28 @@ def _journal_superblock(source: BlockSource, block: int, inode: _Inode, block_si
 
     if journal.h_magic != JBD2_MAGIC_NUMBER or journal.h_blocktype not in (JBD2_SUPERBLOCK_V1, JBD2_SUPERBLOCK_V2):
         found = f"h_magic is {journal.h_magic:#010x} and h_blocktype {journal.h_blocktype}"
-        yield problem(0, f"{found}, expected are {JBD2_MAGIC_NUMBER:#010x} and 3 or 4")
+        yield problem(
+            0 if journal.h_magic != JBD2_MAGIC_NUMBER else 4,
+            f"{found}, expected are {JBD2_MAGIC_NUMBER:#010x} and 3 or 4",
+        )
         return
     if journal.s_blocksize != block_size:
         yield problem(0x0C, f"s_blocksize is {journal.s_blocksize} bytes, the file system has {block_size}")
-    length = inode.fields.i_size_lo // block_size  # Linux makes none of 4 GiB and more
-    if inode.data[0x6C:0x70] == bytes(4) and journal.s_maxlen > length:
+    length = (inode.fields.i_size_high << 32 | inode.fields.i_size_lo) // block_size
+    if journal.s_maxlen > length:
         yield problem(0x10, f"s_maxlen is {journal.s_maxlen} blocks, the file has {length}")
     if not 0 < journal.s_first < journal.s_maxlen:
         yield problem(0x14, f"s_first is {journal.s_first}, expected is 1 to {journal.s_maxlen - 1}")
+    if journal.s_start and not journal.s_first <= journal.s_start < journal.s_maxlen:
+        expected = f"0 or {journal.s_first} to {journal.s_maxlen - 1}"
+        yield problem(0x1C, f"s_start is {journal.s_start}, expected is {expected}")
     if journal.h_blocktype == JBD2_SUPERBLOCK_V1:
         return
     incompat = journal.s_feature_incompat
     if incompat & ~JBD2_KNOWN_INCOMPAT:
         yield problem(0x28, f"s_feature_incompat has the bits {incompat & ~JBD2_KNOWN_INCOMPAT:#x}, which are unknown")
+    if journal.s_feature_ro_compat:
+        yield problem(0x2C, f"s_feature_ro_compat is {journal.s_feature_ro_compat:#x}, no such bits are known")
     if incompat & JBD2_CSUM_V2 and incompat & JBD2_CSUM_V3:
         yield problem(0x28, "s_feature_incompat has checksums of version 2 and of version 3")
     if incompat & (JBD2_CSUM_V2 | JBD2_CSUM_V3):

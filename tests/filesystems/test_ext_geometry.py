@@ -21,9 +21,27 @@ REFUSED = {
     "s_blocks_per_group": (0, 8193, 0xFFFF_FFFF),
     "s_first_data_block": (0, 16384, 0xFFFF_FFFF),
     "s_inodes_count": (0, 1, 0xFFFF_FFFF),
+    "s_feature_incompat": (0x2C3, 0x12C2, 0x800002C2),  # compression, dirdata, one that nobody has
+    "s_log_cluster_size": (1, 0xFFFF_FFFF),
+    "s_clusters_per_group": (0, 4096),
+    "s_reserved_gdt_blocks": (257, 0xFFFF),
+    "s_min_extra_isize": (129, 0xFFFF),
+    "s_want_extra_isize": (129,),
+    "s_r_blocks_count_lo": (8193,),
+    "s_def_hash_version": (6, 255),
+    "s_log_groups_per_flex": (32, 255),
+    "s_creator_os": (1,),
 }
-# Of these dumpe2fs thinks nothing, or something else; Linux refuses them (fs/ext4/super.c).
-LINUX_ALONE = {("s_first_ino", 0), ("s_first_ino", 10), ("s_first_data_block", 0)}
+REFUSED["s_first_ino"] += (4097, 0x8000_000B)
+REFUSED["s_first_data_block"] += (2,)
+# Of these dumpe2fs thinks nothing; Linux refuses them (fs/ext4/super.c), or e2fsck does.
+LINUX_ALONE = {
+    ("s_first_data_block", 0), ("s_first_data_block", 2), ("s_feature_incompat", 0x2C3),
+    *((field, value) for field in (
+        "s_first_ino", "s_log_cluster_size", "s_clusters_per_group", "s_reserved_gdt_blocks", "s_min_extra_isize",
+        "s_want_extra_isize", "s_r_blocks_count_lo", "s_def_hash_version", "s_log_groups_per_flex", "s_creator_os",
+    ) for value in REFUSED[field]),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +93,15 @@ def test_a_number_that_no_kernel_takes_is_reported_at_its_byte(
         ("-t", "ext4", "-b", "65536"),
         ("-t", "ext4", "-E", "desc_size=128"),
         ("-t", "ext4", "-E", "packed_meta_blocks=1", "-G", "64"),
+        ("-t", "ext4", "-O", "uninit_bg,^metadata_csum"),
+        ("-t", "ext4", "-O", "uninit_bg,^metadata_csum,^64bit"),
+        ("-t", "ext4", "-O", "^flex_bg"),
+        ("-t", "ext4", "-O", "inline_data", "-I", "512"),
+        ("-t", "ext4", "-O", "orphan_file,fast_commit,mmp"),
+        ("-t", "ext4", "-O", "metadata_csum_seed,ea_inode,large_dir,encrypt,casefold,verity,project,quota"),
+        ("-t", "ext4", "-O", "stable_inodes", "-m", "50"),
+        ("-t", "ext4", "-E", "resize=100G"),
+        ("-o", "hurd"),
     ],
     ids=" ".join,
 )
