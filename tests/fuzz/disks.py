@@ -138,6 +138,9 @@ class Maker:
             "udf": ("mkudffs", "@"),
             "apfs": ("mkapfs", "@"),
             "hfs": ("hformat", "@"),
+            "iso9660": ("genisoimage", "-quiet", "-J", "-R", "-o", "@", str(TREE)),
+            "squashfs": ("mksquashfs", str(TREE), "@", "-noappend", "-quiet"),
+            "readonly": ("mkfs.erofs", "-E^inline_data", "@", str(TREE)),
         }
         if module in tools:
             found += self.made(f"superblock-{module}", BLANK_SIZE, tools[module])
@@ -152,7 +155,7 @@ class Maker:
                 dynamic = self.converted("vpc", "-o", "subformat=dynamic")
                 return [*dynamic, *self.converted("vpc", "-o", "subformat=fixed"), *_built_vhds()]
             case "vmdk":
-                kinds = ("monolithicSparse", "streamOptimized")
+                kinds = ("monolithicSparse", "streamOptimized", "monolithicFlat", "twoGbMaxExtentSparse")
                 return [found for kind in kinds for found in self.converted("vmdk", "-o", f"subformat={kind}")]
             case "vhdx":
                 return self.converted("vhdx")
