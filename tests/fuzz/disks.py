@@ -50,7 +50,7 @@ class Maker:
                 environment = {"PATH": SEARCH_PATH, "LC_ALL": "C", "MKE2FS_DEVICE_SECTSIZE": "512", **(env or {})}
                 done = subprocess.run(words, input=stdin.encode(), capture_output=True, env=environment, check=False)
                 if done.returncode not in ((0, 1) if command[0] == "e2fsck" else (0,)):  # 1: it changed something
-                    path.unlink()
+                    path.unlink(missing_ok=True)
                     return []
         return [Sparse.of_file(path)]
 
