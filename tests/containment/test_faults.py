@@ -94,10 +94,11 @@ def test_a_guest_that_is_read_in_place_is_told(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(("limits", "words"), [(Limits(reads=1), " reads or 107"), (Limits(bytes=4096), "over 655")])
 def test_the_limits_are_those_that_are_given(limits: Limits, words: str) -> None:
-    image = inspect(str(ACCEPTED), limits=limits)
-    assert isinstance(image.guest, Unknown)
-    assert "reading it would take over" in image.guest.unknown
-    assert words in image.guest.unknown
+    # Some of the file system has been read before, for its superblock, so that the guest may not be wholly unknown.
+    guest = inspect(str(ACCEPTED), limits=limits).guest
+    distro = guest.distro if isinstance(guest, Guest) else guest
+    assert isinstance(distro, Unknown)
+    assert words in distro.unknown
 
 
 def test_the_limits_hold_for_the_layout_too() -> None:
