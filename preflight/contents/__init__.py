@@ -1,8 +1,7 @@
 """Files inside file systems: what reads them, one module per file system, and the tree that resolves paths.
 
-NTFS is read by a ready-made library; the others have none that is fit (their modules say why), and are read here. The
-library is C, and all of it runs in a child process, see `preflight.containment`. A plugin is a module that ends in
-`CONTENTS`, an `Opener`.
+No ready-made library is fit (the modules say why), so all are read here, in a child process all the same, see
+`preflight.containment`. A plugin is a module that ends in `CONTENTS`, an `Opener`.
 """
 
 from collections.abc import Callable, Iterator

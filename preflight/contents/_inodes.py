@@ -1,4 +1,4 @@
-"""What the readers share whose directories name inodes by number, as ext and XFS do."""
+"""What the readers share whose directories name files by number, as ext, XFS and NTFS do."""
 
 import stat
 from abc import ABC, abstractmethod
@@ -19,6 +19,9 @@ class Entry(NamedTuple):
 
     inode: int
     name: bytes
+
+
+H = TypeVar("H")  # the handle of a node
 
 
 class Inode(Protocol):
@@ -53,30 +56,28 @@ def decode(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-class InodeReader(ABC, Generic[I]):
-    """The files of one file system: a `FileReader` but for `read` and `target`. The handle of a node is its inode."""
+class NumberedReader(ABC, Generic[H]):
+    """The files of one file system: a `FileReader` but for `read` and `target`."""
 
     kind: ClassVar[str]
     """Of file system, for errors."""
-    immutable: ClassVar[int]
-    """The flag of an inode that must not be changed."""
 
     def __init__(self, root: int) -> None:
-        """`root`: the number of the topmost directory's inode."""
+        """`root`: the number of the topmost directory."""
         self._root = root
         self._node = lru_cache(INODES_KEPT)(self._read_node)
 
     @abstractmethod
-    def _inode(self, number: int) -> I:
-        """The inode of this number, raising `ContentsError` or `StructureError`."""
+    def _read_node(self, number: int) -> Node:
+        """The file of this number, raising `ContentsError` or `StructureError`."""
 
     @abstractmethod
-    def _list(self, directory: I) -> Iterator[Entry]:
+    def _list(self, directory: H) -> Iterator[Entry]:
         """All entries but `.` and `..`, raising the same."""
 
     @abstractmethod
-    def _find(self, directory: I, name: bytes) -> int | None:
-        """The inode of the entry of this name, None where there is none; raising the same."""
+    def _find(self, directory: H, name: bytes) -> int | None:
+        """The number of what has this name, None where there is none; raising the same."""
 
     @property
     def root(self) -> Node:
@@ -84,27 +85,29 @@ class InodeReader(ABC, Generic[I]):
         with refusing():
             top = self._node(self._root)
         if top.kind != "directory":
-            raise ContentsError(f"{self.kind} inode {self._root}: the root is no directory")
+            raise ContentsError(f"{self.kind}: the root is no directory")
         return top
 
     def lookup(self, directory: Node, name: str) -> Node | None:
         """See `FileReader.lookup`."""
-        inode = self._demand("directory", directory)
+        handle = self._demand("directory", directory)
         encoded = encode(name)
         if encoded is None:
             return None
         with refusing():
-            number = self._find(inode, encoded)
+            number = self._find(handle, encoded)
             return None if number is None else self._node(number)
 
     def entries(self, directory: Node) -> Iterator[tuple[str, Node]]:
         """See `FileReader.entries`."""
+        handle = self._demand("directory", directory)
         found = list(self._entries(directory))
-        # An index by hashes has mixed the names; in the order of their inodes each page is read once.
+        # An index by hashes has mixed the names; in the order of their numbers each page is read once.
+        order = sorted(range(len(found)), key=lambda index: found[index].inode)
         with refusing():
-            nodes = {number: self._entered(number) for number in sorted({entry.inode for entry in found})}
-        for entry in found:
-            yield decode(entry.name), nodes[entry.inode]
+            nodes = {index: self._entered(handle, found[index]) for index in order}
+        for index, entry in enumerate(found):
+            yield decode(entry.name), nodes[index]
 
     def names(self, directory: Node) -> Iterator[str]:
         """See `FileReader.names`."""
@@ -112,27 +115,42 @@ class InodeReader(ABC, Generic[I]):
             yield decode(entry.name)
 
     def _entries(self, directory: Node) -> Iterator[Entry]:
-        inode = self._demand("directory", directory)
+        handle = self._demand("directory", directory)
         with refusing():
-            yield from islice(self._list(inode), MAX_ENTRIES)
+            yield from islice(self._list(handle), MAX_ENTRIES)
 
-    def _entered(self, number: int) -> Node:
-        """The node of a directory entry; one whose inode cannot be read has still a name, and is `other`."""
+    def _entered(self, directory: H, entry: Entry) -> Node:
+        """The node of a directory entry; one that cannot be read has still a name, and is `other`."""
         try:
-            return self._node(number)
+            return self._entry_node(directory, entry)
         except BudgetExhausted:
             raise
         except (ContentsError, StructureError):
             return Node("other", 0, None, None)
 
+    def _entry_node(self, directory: H, entry: Entry) -> Node:
+        """The node of a directory entry, raising `ContentsError` or `StructureError`."""
+        return self._node(entry.inode)
+
+    def _demand(self, kind: Kind, node: Node) -> H:
+        """The handle of a node, which must be of this kind."""
+        if node.kind != kind or node.handle is None:
+            raise ContentsError(f"{self.kind}: a {kind} is needed here, this is a {node.kind}")
+        handle: H = node.handle
+        return handle
+
+
+class InodeReader(NumberedReader[I]):
+    """The same where the numbers are those of inodes, which are the handles."""
+
+    immutable: ClassVar[int]
+    """The flag of an inode that must not be changed."""
+
+    @abstractmethod
+    def _inode(self, number: int) -> I:
+        """The inode of this number, raising `ContentsError` or `StructureError`."""
+
     def _read_node(self, number: int) -> Node:
         inode = self._inode(number)
         kind = KINDS.get(stat.S_IFMT(inode.mode), "other")
         return Node(kind, inode.size, stat.S_IMODE(inode.mode), inode, bool(inode.flags & self.immutable))
-
-    def _demand(self, kind: Kind, node: Node) -> I:
-        """The inode of a node, which must be of this kind."""
-        if node.kind != kind or node.handle is None:
-            raise ContentsError(f"{self.kind}: a {kind} is needed here, this is a {node.kind}")
-        inode: I = node.handle
-        return inode

@@ -1,126 +1,147 @@
-"""Files in NTFS, through libfsntfs.
+"""Files in NTFS, read by ourselves.
+
+libfsntfs (20260501) does not do: it reads a whole directory for each name in it, does not know LZX, and gives other
+files' bytes for some that are damaged.
 
 Names are compared without case, and found by their short forms too. Compressed and sparse files are read, and those
 that Windows 10 keeps in a stream of their own (WofCompressedData). Not read, and told so, are encrypted files and
-those whose data are elsewhere.
+those whose data are elsewhere. The journal is not replayed: what a volume that was not unmounted has only there is not
+seen.
 
-Symbolic links and junctions are links. Their targets become paths of the guest: drive C: is taken for the root, as
-the volume does not say which letter it has. One to another drive, volume or host is neither link nor directory.
-
-Specification: NTFS documentation, https://flatcap.github.io/linux-ntfs/ntfs/; tags of reparse points: [MS-FSCC]
-2.1.2.1, https://learn.microsoft.com/openspecs/windows_protocols/ms-fscc/
+Specification: NTFS documentation, https://flatcap.github.io/linux-ntfs/ntfs/
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from preflight.contents import ContentsError, Node, Opener
-from preflight.contents._libyal import Handle, LibyalReader
+from preflight.binary import parse
+from preflight.contents import ContentsError, Node, Opener, refusing
+from preflight.contents import _ntfs_directories as directories
+from preflight.contents import _ntfs_layouts as layouts
+from preflight.contents._inodes import Entry, NumberedReader
+from preflight.contents._ntfs_compacted import Compacted
+from preflight.contents._ntfs_filesystem import File, Filesystem
+from preflight.contents._ntfs_links import ReparsePoint, reparse_point
+from preflight.contents._ntfs_names import Collation, from_disk, to_disk
+from preflight.contents._ntfs_streams import Stream
 from preflight.source import BlockSource
 
-FILE_ATTRIBUTE_REPARSE_POINT = 0x0400
-FILE_ATTRIBUTE_ENCRYPTED = 0x4000
-
-REPARSE_POINT = 0xC0  # attribute type $REPARSE_POINT
-MAX_ATTRIBUTES = 1024  # of one file: an honest one has some, in many pieces some dozens
-IO_REPARSE_TAG_MOUNT_POINT = 0xA0000003
-IO_REPARSE_TAG_SYMLINK = 0xA000000C
-IO_REPARSE_TAG_WOF = 0x80000017
-WOF_STREAM = "WofCompressedData"
-SPECIAL_TAGS = (
-    0x8000001B,  # IO_REPARSE_TAG_APPEXECLINK
-    0xA000001D,  # IO_REPARSE_TAG_LX_SYMLINK: of the Linux subsystem, and its target is not what Windows follows
-    0x80000023,  # IO_REPARSE_TAG_AF_UNIX
-    0x80000024,  # IO_REPARSE_TAG_LX_FIFO
-    0x80000025,  # IO_REPARSE_TAG_LX_CHR
-    0x80000026,  # IO_REPARSE_TAG_LX_BLK
-)
-
-DAMAGED = "its record in the MFT is damaged"
-RECORD_NUMBER = (1 << 48) - 1  # of a file reference; the rest counts how often the record was used
-
-MAX_TARGET = 4095  # what `FileReader.target` allows
-OBJECT_PREFIX = "\\??\\"  # the object manager's name for what the Win32 subsystem calls drives
-SYSTEM_DRIVE = "C:"
+SEQUENCE_BITS = 16  # of the number of a node, which is a reference with the record's number above
 
 
-class NtfsReader(LibyalReader):
+class Handle(NamedTuple):
+    """The handle of a `Node`."""
+
+    file: File
+    data: Stream | Compacted | None = None
+    """Of a file; None where it has none."""
+    refused: str | None = None
+    """Why its data cannot be read."""
+    target: str = ""
+    """Of a symlink."""
+
+
+class NtfsReader(NumberedReader[Handle]):
     """The files of one file system: a `FileReader`."""
 
+    kind = "ntfs"
+
     def __init__(self, source: BlockSource) -> None:
-        """Open it; `ContentsError` where it is damaged."""
-        import pyfsntfs
+        """Read the boot sector and the first record; `ContentsError` where they are damaged."""
+        with refusing():
+            self._filesystem = Filesystem(source)
+        self._collation = Collation(self._filesystem)
+        super().__init__(layouts.FILE_ROOT << SEQUENCE_BITS)
 
-        super().__init__("libfsntfs", pyfsntfs.volume, _node, source)
+    def _read_node(self, number: int) -> Node:
+        reference = layouts.Reference(number >> SEQUENCE_BITS, number & (1 << SEQUENCE_BITS) - 1)
+        file = self._filesystem.file(reference)
+        attributes = self._file_attributes(file)
+        point = self._reparse_point(file) if attributes & layouts.FILE_ATTRIBUTE_REPARSE_POINT else None
+        if point and point.is_link:
+            target = point.target
+            if target is None:
+                return Node("other", 0, None, Handle(file))
+            size = len(target.encode("utf-8", "surrogatepass"))
+            return Node("symlink", size, None, Handle(file, target=target))
+        if point and point.tag in layouts.SPECIAL_TAGS:
+            return Node("other", 0, None, Handle(file))
+        if file.record.flags & layouts.MFT_RECORD_IS_DIRECTORY:
+            return Node("directory", 0, None, Handle(file))
+        return self._file_node(file, attributes, point)
 
-    def lookup(self, directory: Node, name: str) -> Node | None:
-        """See `FileReader.lookup`."""
-        node = super().lookup(directory, name)
-        if node is not None and node.handle.refused == DAMAGED:  # it may have been a directory
-            raise ContentsError(f"{self._name}: {node.handle.path}: {DAMAGED}")
+    def _file_node(self, file: File, attributes: int, point: ReparsePoint | None) -> Node:
+        data: Stream | Compacted | None = self._filesystem.stream(file, layouts.AT_DATA)
+        size = data.size if data else 0
+        refused = None
+        if point:
+            stored = self._filesystem.stream(file, layouts.AT_DATA, layouts.WOF_STREAM)
+            if point.algorithm and stored:
+                data = Compacted(stored, size, point.algorithm)
+            else:
+                refused = f"the data of the file are elsewhere, its reparse point has tag {point.tag:#010x}"
+        if attributes & layouts.FILE_ATTRIBUTE_ENCRYPTED or (data and data.is_encrypted):
+            refused = "the file is encrypted"
+        return Node("file", size, None, Handle(file, data, refused))
+
+    def _file_attributes(self, file: File) -> int:
+        """The flags that Windows shows; 0 where there is no $STANDARD_INFORMATION, as in the first records."""
+        information = self._filesystem.stream(file, layouts.AT_STANDARD_INFORMATION)
+        if information is None:
+            return 0
+        data = information.read(0, min(information.size, layouts.STANDARD_INFORMATION_SIZE))
+        found: int = parse(layouts.STANDARD_INFORMATION, data, information.where, 0).file_attributes
+        return found
+
+    def _reparse_point(self, file: File) -> ReparsePoint | None:
+        stream = self._filesystem.stream(file, layouts.AT_REPARSE_POINT)
+        return reparse_point(stream) if stream else None
+
+    def _list(self, directory: Handle) -> Iterator[Entry]:
+        for entry in directories.entries(self._filesystem, directory.file):
+            yield Entry(_number(entry.reference), from_disk(entry.name or b""))
+
+    def _find(self, directory: Handle, name: bytes) -> int | None:
+        spelt = to_disk(name)
+        if not spelt:
+            return None
+        entry = directories.find(self._filesystem, self._collation, directory.file, spelt)
+        if entry is None:
+            return None
+        self._verify(directory, self._node(_number(entry.reference)), entry.name or b"")
+        return _number(entry.reference)
+
+    def _entry_node(self, directory: Handle, entry: Entry) -> Node:
+        node = super()._entry_node(directory, entry)
+        self._verify(directory, node, to_disk(entry.name) or b"")
         return node
+
+    def _verify(self, directory: Handle, node: Node, name: bytes) -> None:
+        """`ContentsError` unless the file says to have this name: a reference alone has nothing that protects it."""
+        file: File = node.handle.file
+        number = directory.file.record.number
+        if (number, name) not in directories.names_of(self._filesystem, file):
+            raise ContentsError(f"{file.where}: directory {number} names it {from_disk(name)!r}, which it does not say")
+
+    def read(self, node: Node, offset: int, size: int) -> bytes:
+        """See `FileReader.read`."""
+        handle = self._demand("file", node)
+        if handle.refused:
+            raise ContentsError(f"{handle.file.where}: {handle.refused}")
+        size = min(size, node.size - offset)
+        if handle.data is None or offset < 0 or size <= 0:
+            return b""
+        with refusing():
+            return handle.data.read(offset, size)
 
     def target(self, link: Node) -> str:
         """See `FileReader.target`."""
-        if link.kind != "symlink":
-            raise ContentsError(f"a symlink is needed here, this is a {link.kind}")
-        target: str = link.handle.target
-        return target
+        return self._demand("symlink", link).target
 
 
-def _node(path: str, entry: Any) -> Node:
-    if _is_damaged(entry):
-        return Node("file", 0, None, Handle(path, entry, DAMAGED))
-    attributes: int = entry.file_attribute_flags or 0  # None for what has no $STANDARD_INFORMATION
-    is_directory: bool = entry.has_directory_entries_index()
-    refused = "the file is encrypted" if attributes & FILE_ATTRIBUTE_ENCRYPTED else None
-    if attributes & FILE_ATTRIBUTE_REPARSE_POINT and (point := _reparse_point(entry)):
-        if point.tag in (IO_REPARSE_TAG_MOUNT_POINT, IO_REPARSE_TAG_SYMLINK):
-            target = _guest_path(point.substitute_name or "")
-            if target is None:
-                return Node("other", 0, None, Handle(path, entry))
-            return Node(
-                "symlink", len(target.encode("utf-8", "surrogatepass")), None, Handle(path, entry, None, target)
-            )
-        if point.tag in SPECIAL_TAGS:
-            return Node("other", 0, None, Handle(path, entry))
-        if point.tag != IO_REPARSE_TAG_WOF or not entry.has_alternate_data_stream_by_name(WOF_STREAM):
-            refused = f"the data of the file are elsewhere, its reparse point has tag {point.tag:#010x}"
-    return Node("directory" if is_directory else "file", entry.size, None, Handle(path, entry, refused))
-
-
-def _is_damaged(entry: Any) -> bool:
-    """Whether the record is not the one that the directory names, or is only a part of another's.
-
-    In place of a record without its signature, libfsntfs 20260501 gives record 0, the MFT itself.
-    """
-    if entry.base_record_file_reference:
-        return True
-    if not entry.has_i30_entry():
-        return False  # the root, or reached in another way than by a directory
-    named, got = entry.get_i30_file_reference(), entry.file_reference
-    return named is not None and got is not None and bool((named ^ got) & RECORD_NUMBER)
-
-
-def _reparse_point(entry: Any) -> Any:
-    """The $REPARSE_POINT of a file, None where it has none."""
-    for index in range(min(entry.number_of_attributes, MAX_ATTRIBUTES)):
-        attribute = entry.get_attribute(index)
-        if attribute.attribute_type == REPARSE_POINT:
-            return attribute
-    return None
-
-
-def _guest_path(substitute_name: str) -> str | None:
-    """The target of a link with slashes; None where it leads out of what is known here."""
-    name = substitute_name.removeprefix(OBJECT_PREFIX)
-    drive, rest = name[:2], name[2:]
-    if drive[1:] == ":":
-        if drive.upper() != SYSTEM_DRIVE:
-            return None
-        name = "\\" + rest.removeprefix("\\")
-    elif name != substitute_name or name.startswith("\\\\"):  # a volume by its GUID, or another host
-        return None
-    return name.replace("\\", "/") if 0 < len(name) <= MAX_TARGET // 4 else None  # a character has up to 4 bytes
+def _number(reference: layouts.Reference) -> int:
+    """By which a node is known: in the order of the records, which may hold many files in a page."""
+    return reference.number << SEQUENCE_BITS | reference.sequence_number
 
 
 CONTENTS = Opener(open=NtfsReader)

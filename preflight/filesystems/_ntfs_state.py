@@ -50,9 +50,7 @@ def is_dirty(source: BlockSource) -> bool:
     record = parse(FILE_RECORD, data, WHERE, start)
     if record.magic != FILE_MAGIC:
         raise StructureError(WHERE, start, f"magic is {record.magic.hex()}, expected is {FILE_MAGIC.hex()} (FILE)")
-    data, problems = fixed_up(data, record, start)
-    if problems:
-        raise StructureError(WHERE, problems[0].offset, problems[0].message)
+    data = fixed_up(data, record, WHERE, start)
     position = record.attrs_offset
     while position + ATTRIBUTE_SIZE <= record_size:
         attribute = parse(ATTRIBUTE, data[position:], WHERE, start + position)

@@ -9,7 +9,7 @@ from typing import Any
 from construct import Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Padding, Struct
 
 from preflight.binary import parse, parse_at
-from preflight.errors import OutOfBounds
+from preflight.errors import OutOfBounds, StructureError
 from preflight.facts import Problem
 from preflight.filesystems import FileSystemReader, Superblock
 from preflight.filesystems._fields import MAX_SIZE, utf16_label
@@ -56,6 +56,10 @@ FILE_RECORD = Struct(
     "flags" / Int16ul,
     "bytes_in_use" / Int32ul,
     "bytes_allocated" / Int32ul,
+    "base_mft_record" / Int64ul,
+    "next_attribute_instance" / Int16ul,
+    "reserved" / Int16ul,
+    "mft_record_number" / Int32ul,  # since NTFS 3.1, where the update sequence array begins behind it
 )
 FILE_MAGIC = b"FILE"
 FILE_VOLUME = 3  # the record of $Volume
@@ -156,7 +160,11 @@ def _read_label(source: BlockSource, start: int, size: int) -> tuple[str | None,
     record = parse(FILE_RECORD, data, "NTFS $Volume record", start)
     if record.magic != FILE_MAGIC:
         return None, [_problem(f"magic is {record.magic.hex()}, expected is {FILE_MAGIC.hex()} (FILE)", start)]
-    data, problems = fixed_up(data, record, start)
+    problems = []
+    try:
+        data = fixed_up(data, record, "NTFS $Volume record", start)
+    except StructureError as error:
+        problems.append(_problem(error.reason, error.offset))
     position, end = record.attrs_offset, min(size, record.bytes_allocated)
     while position + ATTRIBUTE_SIZE <= end:
         attribute = parse(ATTRIBUTE, data[position:], "NTFS $Volume record", start + position)
@@ -171,24 +179,25 @@ def _read_label(source: BlockSource, start: int, size: int) -> tuple[str | None,
     return None, problems
 
 
-def fixed_up(data: bytes, record: Any, start: int) -> tuple[bytes, list[Problem]]:
-    """The record with the last word of every 512 bytes put back, which an update sequence number replaces on disk.
+def fixed_up(data: bytes, header: Any, where: str, start: int) -> bytes:
+    """A record with the last word of every 512 bytes put back, which an update sequence number replaces on disk.
 
-    libblkid leaves them as they are on disk, and so reads a very long label wrong. A record that cannot be put right
-    is left so as well.
+    libblkid leaves them as they are on disk, and so reads a very long label wrong. `header` has the fields `usa_ofs`
+    and `usa_count`. `StructureError` where the record cannot be put right.
     """
-    count, array = len(data) // FIXUP_STRIDE, record.usa_ofs
-    if record.usa_count != count + 1 or array + 2 * record.usa_count > len(data):
-        found = f"the update sequence array has {record.usa_count} words at byte {array:#x}"
-        return data, [_problem(f"{found}, expected are {count + 1} within {len(data)} bytes", start)]
+    count, array = len(data) // FIXUP_STRIDE, header.usa_ofs
+    if header.usa_count != count + 1 or array + 2 * header.usa_count > len(data):
+        found = f"the update sequence array has {header.usa_count} words at byte {array:#x}"
+        raise StructureError(where, start, f"{found}, expected are {count + 1} within {len(data)} bytes")
     fixed = bytearray(data)
+    number = data[array : array + 2]
     for index in range(1, count + 1):
         last = index * FIXUP_STRIDE - 2
-        if data[last : last + 2] != data[array : array + 2]:
+        if data[last : last + 2] != number:
             found = f"block {index} of {count} ends with another update sequence number than the record has"
-            return data, [_problem(f"{found}: only a part of it was written", start + last)]
+            raise StructureError(where, start + last, f"{found}: only a part of it was written")
         fixed[last : last + 2] = data[array + 2 * index : array + 2 * index + 2]
-    return bytes(fixed), []
+    return bytes(fixed)
 
 
 def _problem(message: str, offset: int | None) -> Problem:

@@ -18,7 +18,7 @@ from preflight import sandbox
 from preflight.containment import Task, run_contained
 from preflight.facts import Unknown
 
-LIBRARIES = ("yaml", "lzma", "bz2", "zlib", "hashlib", "pyfsntfs", "lz4.frame", "lz4.block")
+LIBRARIES = ("yaml", "lzma", "bz2", "zlib", "hashlib", "lz4.frame", "lz4.block")
 
 
 def granted() -> sandbox.Confinement:

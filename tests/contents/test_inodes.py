@@ -83,7 +83,7 @@ def test_no_more_names_are_listed_than_are_allowed() -> None:
 
 
 def test_a_root_that_is_a_file_is_refused() -> None:
-    with pytest.raises(ContentsError, match="test inode 3: the root is no directory"):
+    with pytest.raises(ContentsError, match="test: the root is no directory"):
         _ = Reader({}, root=3).root
 
 

@@ -25,9 +25,9 @@ def compacted(data: bytes, algorithm: str) -> bytes:
         kind, size = "LZX" if algorithm == "lzx" else "XPRESS", CHUNK_SIZES[algorithm]
         run("wimcapture", source, wim, f"--compress={kind}", f"--chunk-size={size}", "--no-acls")
         for blob in run("wiminfo", wim, "--blobs").split("\n\n"):
-            fields = dict(re.findall(r"^(\S[^=]*?) *= (\S+)", blob, re.MULTILINE))
+            fields = dict(re.findall(r"^(\S[^=]*?) *= (.*)", blob, re.MULTILINE))
             if "METADATA" not in fields.get("Flags", "METADATA"):
-                offset, stored = int(fields["Offset in WIM"]), int(fields["Compressed size"])
+                offset, stored = (int(fields[name].split()[0]) for name in ("Offset in WIM", "Compressed size"))
                 assert "COMPRESSED" in fields["Flags"], "too little is gained by compressing these bytes"
                 return wim.read_bytes()[offset : offset + stored]
     raise AssertionError(f"wimcapture stored no file of {len(data)} bytes")
