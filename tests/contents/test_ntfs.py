@@ -95,7 +95,9 @@ def test_a_file_whose_data_are_elsewhere_is_refused(reader: ntfs.NtfsReader) -> 
         whole(reader, "deduplicated")
     with pytest.raises(ContentsError, match="its reparse point has tag 0x80000017"):
         whole(reader, "compact absent")
-    with pytest.raises(ContentsError, match=r"^ntfs file record \d+, attribute 0x80: it has 500 bytes, too few for 245 chunks$"):
+    with pytest.raises(
+        ContentsError, match=r"^ntfs file record \d+, attribute 0x80: it has 500 bytes, too few for 245 chunks$"
+    ):
         whole(reader, "compact damaged")
 
 
