@@ -15,7 +15,7 @@ from preflight.binary import parse
 from preflight.contents import ContentsError
 from preflight.contents import _ntfs_layouts as layouts
 from preflight.contents._ntfs_filesystem import File, Filesystem
-from preflight.contents._ntfs_names import Collation
+from preflight.contents._ntfs_names import Collation, is_ascii
 from preflight.errors import BudgetExhausted, StructureError
 from preflight.filesystems.ntfs import fixed_up
 from preflight.units import KiB, MiB, is_power_of_two
@@ -54,19 +54,26 @@ def entries(filesystem: Filesystem, directory: File) -> Iterator[IndexEntry]:
 def find(filesystem: Filesystem, collation: Collation, directory: File, name: bytes) -> IndexEntry | None:
     """The entry of this name in UTF-16, None where there is none. The same case is preferred, any other will do.
 
-    Where a part of the tree is damaged, all that can be read is searched, so that only what is found not is unknown.
+    Where a part of the tree is damaged, all blocks that can be read are searched; an error is that of a name that is in
+    none of them, as it may be in the damaged one.
     """
     if name in DOTS:
         return None
     wanted = collation.key(name)
-    index = _Index(filesystem, directory, whole=False)
     try:
-        return _match(index.walk(collation, wanted), collation, name, wanted, in_order=True)
+        index = _Index(filesystem, directory, whole=False)
+        other_case = None
+        for entry in index.walk(collation, wanted):
+            if entry.name == name:
+                return entry
+            if collation.key(entry.name or b"") != wanted:
+                break
+            other_case = other_case or entry
+        return other_case
     except BudgetExhausted:
         raise
     except (ContentsError, StructureError):
-        whole = _Index(filesystem, directory, whole=True)
-        if found := _match(whole.readable(), collation, name, wanted, in_order=False):
+        if found := _search(_Index(filesystem, directory, whole=True), collation, name, wanted):
             return found
         raise
 
@@ -78,17 +85,15 @@ def names_of(filesystem: Filesystem, file: File) -> Iterator[tuple[int, bytes]]:
         yield parent.number, name
 
 
-def _match(
-    found: Iterator[IndexEntry], collation: Collation, name: bytes, wanted: str, *, in_order: bool
-) -> IndexEntry | None:
+def _search(index: "_Index", collation: Collation, name: bytes, wanted: str) -> IndexEntry | None:
+    """The entry of this name in any block that can be read; no table of capitals is needed for what is ASCII."""
     other_case = None
-    for entry in found:
+    for entry in index.readable():
         if entry.name == name:
             return entry
-        if collation.key(entry.name or b"") == wanted:
-            other_case = other_case or entry
-        elif in_order:
-            break
+        if other_case is None and entry.name and len(entry.name) == len(name):
+            is_comparable = is_ascii(entry.name) or not wanted.isascii()
+            other_case = entry if is_comparable and collation.key(entry.name) == wanted else None
     return other_case
 
 
@@ -201,7 +206,7 @@ class _Index:
         header = parse(layouts.INDEX_BLOCK, data, where, offset)
         if header.magic != layouts.INDEX_MAGIC or header.index_block_vcn != vcn:
             raise ContentsError(f"{where}: it begins with {header.magic!r} and says to be {header.index_block_vcn}")
-        return self._node(fixed_up(data, header, where, offset), layouts.INDEX_BLOCK_SIZE)
+        return self._node(fixed_up(data, header.usa_ofs, header.usa_count, where, offset), layouts.INDEX_BLOCK_SIZE)
 
     def _node(self, data: bytes, start: int) -> list[IndexEntry]:
         """The entries behind an index header at `start`; the last one has no name."""

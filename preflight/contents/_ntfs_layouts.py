@@ -13,6 +13,11 @@ from construct import Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Padding, Struct
 MFT_RECORD_IN_USE = 0x0001
 MFT_RECORD_IS_DIRECTORY = 0x0002
 
+# magic, usa_ofs, usa_count, (lsn,) sequence_number, (link_count,) attrs_offset, flags, bytes_in_use, (bytes_allocated,)
+# base_mft_record, (next_attribute_instance, reserved,) mft_record_number
+FILE_RECORD_FORMAT = "<4sHH8xH2xHHI4xQ4xI"
+RECORD_NUMBER_END = 0x30  # the number is there since NTFS 3.1, where the update sequence array begins behind it
+
 FILE_MFT, FILE_ROOT, FILE_UPCASE = 0, 5, 10  # numbers of records
 
 AT_STANDARD_INFORMATION = 0x10
@@ -48,8 +53,7 @@ ATTR_IS_ENCRYPTED = 0x4000
 # type, length, name_length, name_offset, lowest_vcn, mft_reference, instance
 ATTRIBUTE_LIST_ENTRY_FORMAT = "<IHBBQQH"
 
-STANDARD_INFORMATION = Struct(Padding(32), "file_attributes" / Int32ul)
-STANDARD_INFORMATION_SIZE = 36  # of what is read of it
+STANDARD_INFORMATION_FORMAT = "<32xI"  # file_attributes
 FILE_ATTRIBUTE_REPARSE_POINT = 0x0400
 FILE_ATTRIBUTE_ENCRYPTED = 0x4000
 

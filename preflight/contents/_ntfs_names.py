@@ -33,6 +33,11 @@ def from_disk(name: bytes) -> bytes:
     return name.decode("utf-16-le", "surrogatepass").encode("utf-8", "surrogatepass")
 
 
+def is_ascii(name: bytes) -> bool:
+    """Whether a name of the disk has nothing else."""
+    return name[::UNIT_SIZE].isascii() and not any(name[1::UNIT_SIZE])
+
+
 class Collation:
     """The order of names, and which are the same but for their case."""
 
@@ -45,9 +50,8 @@ class Collation:
 
         The table of the volume is asked for what is no ASCII; raises `ContentsError` where it cannot be read.
         """
-        ascii_part = name[::2]
-        if ascii_part.isascii() and not any(name[1::2]):
-            return ascii_part.upper().decode("ascii")
+        if is_ascii(name):
+            return name[::UNIT_SIZE].upper().decode("ascii")
         return "".join(map(self._capital, struct.unpack(f"<{len(name) // UNIT_SIZE}H", name)))
 
     def _read_capital(self, unit: int) -> str:

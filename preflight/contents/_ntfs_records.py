@@ -7,14 +7,13 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from preflight.binary import parse
 from preflight.contents import ContentsError
 from preflight.contents import _ntfs_layouts as layouts
-from preflight.filesystems.ntfs import AT_END, FILE_MAGIC, FILE_RECORD, fixed_up
+from preflight.filesystems.ntfs import AT_END, FILE_MAGIC, fixed_up
 
+RECORD = struct.Struct(layouts.FILE_RECORD_FORMAT)
 HEADER = struct.Struct(layouts.ATTRIBUTE_FORMAT)
 RESIDENT = struct.Struct(layouts.RESIDENT_FORMAT)
-NUMBERED_FROM = 0x30  # where the update sequence array begins in a record that has its number
 
 
 class Attribute(NamedTuple):
@@ -67,22 +66,20 @@ def parse_record(data: bytes, number: int, offset: int) -> Record:
     Raises `ContentsError` or `StructureError` where it is damaged or not in use.
     """
     where = f"ntfs file record {number}"
-    header = parse(FILE_RECORD, data, where, offset)
-    if header.magic != FILE_MAGIC:
-        raise ContentsError(f"{where} at byte {offset:#x}: it begins with {header.magic!r}, expected is {FILE_MAGIC!r}")
-    data = fixed_up(data, header, where, offset)
-    if not header.flags & layouts.MFT_RECORD_IN_USE:
+    magic, usa_ofs, usa_count, sequence_number, start, flags, end, base, own_number = RECORD.unpack_from(data)
+    if magic != FILE_MAGIC:
+        raise ContentsError(f"{where} at byte {offset:#x}: it begins with {magic!r}, expected is {FILE_MAGIC!r}")
+    data = fixed_up(data, usa_ofs, usa_count, where, offset)
+    if not flags & layouts.MFT_RECORD_IN_USE:
         raise ContentsError(f"{where} at byte {offset:#x}: it is not in use")
-    if header.usa_ofs >= NUMBERED_FROM and header.mft_record_number != number & 0xFFFFFFFF:
-        raise ContentsError(f"{where} at byte {offset:#x}: it says to be record {header.mft_record_number}")
-    if not 0 < header.attrs_offset <= header.bytes_in_use <= len(data):
+    if usa_ofs >= layouts.RECORD_NUMBER_END and own_number != number & 0xFFFFFFFF:
+        raise ContentsError(f"{where} at byte {offset:#x}: it says to be record {own_number}")
+    if not 0 < start <= end <= len(data):
         raise ContentsError(
-            f"{where} at byte {offset:#x}: its attributes are at bytes {header.attrs_offset:#x} to"
-            f" {header.bytes_in_use:#x}, it has {len(data)}"
+            f"{where} at byte {offset:#x}: its attributes are at bytes {start:#x} to {end:#x}, it has {len(data)}"
         )
-    base = layouts.Reference.of(header.base_mft_record) if header.base_mft_record else None
-    attributes = tuple(_attributes(data[: header.bytes_in_use], header.attrs_offset, where))
-    return Record(number, header.sequence_number, header.flags, base, attributes)
+    attributes = tuple(_attributes(data[:end], start, where))
+    return Record(number, sequence_number, flags, layouts.Reference.of(base) if base else None, attributes)
 
 
 def _attributes(data: bytes, position: int, where: str) -> Iterator[Attribute]:

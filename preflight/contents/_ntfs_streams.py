@@ -53,7 +53,8 @@ class Stream:
             )
         if compression := first.flags & layouts.ATTR_COMPRESSION_MASK:
             unit = place.cluster_size << min(sizes.compression_unit, 16)
-            if compression != layouts.ATTR_IS_LZNT1 or not _ntfs_lznt1.CHUNK_SIZE <= unit <= MAX_COMPRESSION_UNIT:
+            is_sane = sizes.compression_unit and _ntfs_lznt1.CHUNK_SIZE <= unit <= MAX_COMPRESSION_UNIT
+            if compression != layouts.ATTR_IS_LZNT1 or not is_sane:
                 raise ContentsError(
                     f"{self.where}: it is compressed in a way that is not read: method {compression}, compression_unit"
                     f" {sizes.compression_unit}"

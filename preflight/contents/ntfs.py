@@ -11,10 +11,10 @@ seen.
 Specification: NTFS documentation, https://flatcap.github.io/linux-ntfs/ntfs/
 """
 
+import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from preflight.binary import parse
 from preflight.contents import ContentsError, Node, Opener, refusing
 from preflight.contents import _ntfs_directories as directories
 from preflight.contents import _ntfs_layouts as layouts
@@ -26,6 +26,7 @@ from preflight.contents._ntfs_names import Collation, from_disk, to_disk
 from preflight.contents._ntfs_streams import Stream
 from preflight.source import BlockSource
 
+INFORMATION = struct.Struct(layouts.STANDARD_INFORMATION_FORMAT)
 SEQUENCE_BITS = 16  # of the number of a node, which is a reference with the record's number above
 
 
@@ -89,9 +90,10 @@ class NtfsReader(NumberedReader[Handle]):
         information = self._filesystem.stream(file, layouts.AT_STANDARD_INFORMATION)
         if information is None:
             return 0
-        data = information.read(0, min(information.size, layouts.STANDARD_INFORMATION_SIZE))
-        found: int = parse(layouts.STANDARD_INFORMATION, data, information.where, 0).file_attributes
-        return found
+        if information.size < INFORMATION.size:
+            raise ContentsError(f"{information.where}: it has {information.size} bytes, needed are {INFORMATION.size}")
+        (found,) = INFORMATION.unpack(information.read(0, INFORMATION.size))
+        return int(found)
 
     def _reparse_point(self, file: File) -> ReparsePoint | None:
         stream = self._filesystem.stream(file, layouts.AT_REPARSE_POINT)

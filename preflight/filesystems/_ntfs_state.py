@@ -50,7 +50,7 @@ def is_dirty(source: BlockSource) -> bool:
     record = parse(FILE_RECORD, data, WHERE, start)
     if record.magic != FILE_MAGIC:
         raise StructureError(WHERE, start, f"magic is {record.magic.hex()}, expected is {FILE_MAGIC.hex()} (FILE)")
-    data = fixed_up(data, record, WHERE, start)
+    data = fixed_up(data, record.usa_ofs, record.usa_count, WHERE, start)
     position = record.attrs_offset
     while position + ATTRIBUTE_SIZE <= record_size:
         attribute = parse(ATTRIBUTE, data[position:], WHERE, start + position)

@@ -56,10 +56,6 @@ FILE_RECORD = Struct(
     "flags" / Int16ul,
     "bytes_in_use" / Int32ul,
     "bytes_allocated" / Int32ul,
-    "base_mft_record" / Int64ul,
-    "next_attribute_instance" / Int16ul,
-    "reserved" / Int16ul,
-    "mft_record_number" / Int32ul,  # since NTFS 3.1, where the update sequence array begins behind it
 )
 FILE_MAGIC = b"FILE"
 FILE_VOLUME = 3  # the record of $Volume
@@ -162,7 +158,7 @@ def _read_label(source: BlockSource, start: int, size: int) -> tuple[str | None,
         return None, [_problem(f"magic is {record.magic.hex()}, expected is {FILE_MAGIC.hex()} (FILE)", start)]
     problems = []
     try:
-        data = fixed_up(data, record, "NTFS $Volume record", start)
+        data = fixed_up(data, record.usa_ofs, record.usa_count, "NTFS $Volume record", start)
     except StructureError as error:
         problems.append(_problem(error.reason, error.offset))
     position, end = record.attrs_offset, min(size, record.bytes_allocated)
@@ -179,24 +175,24 @@ def _read_label(source: BlockSource, start: int, size: int) -> tuple[str | None,
     return None, problems
 
 
-def fixed_up(data: bytes, header: Any, where: str, start: int) -> bytes:
+def fixed_up(data: bytes, usa_ofs: int, usa_count: int, where: str, start: int) -> bytes:
     """A record with the last word of every 512 bytes put back, which an update sequence number replaces on disk.
 
-    libblkid leaves them as they are on disk, and so reads a very long label wrong. `header` has the fields `usa_ofs`
-    and `usa_count`. `StructureError` where the record cannot be put right.
+    libblkid leaves them as they are on disk, and so reads a very long label wrong. `StructureError` where the record
+    cannot be put right.
     """
-    count, array = len(data) // FIXUP_STRIDE, header.usa_ofs
-    if header.usa_count != count + 1 or array + 2 * header.usa_count > len(data):
-        found = f"the update sequence array has {header.usa_count} words at byte {array:#x}"
+    count = len(data) // FIXUP_STRIDE
+    if usa_count != count + 1 or usa_ofs + 2 * usa_count > len(data):
+        found = f"the update sequence array has {usa_count} words at byte {usa_ofs:#x}"
         raise StructureError(where, start, f"{found}, expected are {count + 1} within {len(data)} bytes")
     fixed = bytearray(data)
-    number = data[array : array + 2]
+    number = data[usa_ofs : usa_ofs + 2]
     for index in range(1, count + 1):
         last = index * FIXUP_STRIDE - 2
         if data[last : last + 2] != number:
             found = f"block {index} of {count} ends with another update sequence number than the record has"
             raise StructureError(where, start + last, f"{found}: only a part of it was written")
-        fixed[last : last + 2] = data[array + 2 * index : array + 2 * index + 2]
+        fixed[last : last + 2] = data[usa_ofs + 2 * index : usa_ofs + 2 * index + 2]
     return bytes(fixed)
 
 

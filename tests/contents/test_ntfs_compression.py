@@ -1,9 +1,10 @@
-"""What NTFS files are compressed with: by examples of the specification, by wimlib, and by hand where it writes none."""
+"""What compresses files in NTFS: by the specification's example, by wimlib, and by hand what it never writes."""
 
 import hashlib
 import random
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -31,7 +32,7 @@ TUNE_COMPRESSED = bytes.fromhex(
 def code(size: int) -> bytes:
     """Bytes with calls of x86, to targets near and far, some across the end of a chunk."""
     rng = random.Random(size)
-    parts = []
+    parts: list[bytes] = []
     while sum(map(len, parts)) < size:
         target = rng.choice(
             (rng.randrange(-40_000, 40_000), rng.randrange(-(1 << 31), 1 << 31), 11_999_999, 12_000_000)
@@ -107,10 +108,8 @@ def test_any_bytes_give_so_many_bytes_or_are_refused(algorithm: str, data: bytes
 
 
 def give_or_refuse(decompress: Callable[[bytes, int], bytes], data: bytes, size: int) -> None:
-    try:
+    with suppress(ValueError):
         assert len(decompress(data, size)) == size
-    except ValueError:
-        pass
 
 
 class Writer:
@@ -256,7 +255,5 @@ def test_lznt1_ends_with_a_header_of_zero_or_with_its_data() -> None:
 def test_any_chunk_of_lznt1_gives_4_kib_or_is_refused(data: bytes, headed: bool) -> None:
     if headed and data:
         data = (0xB000 | min(len(data), 4096) - 1).to_bytes(2, "little") + data
-    try:
+    with suppress(ValueError):
         assert len(lznt1(data)) % (4 * KiB) == 0
-    except ValueError:
-        pass

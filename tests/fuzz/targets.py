@@ -21,7 +21,7 @@ import preflight.formats
 import preflight.tables
 import preflight.volumes
 from preflight import containment, inspection, lzo1x, plugins
-from preflight.contents import FileReader, Opener
+from preflight.contents import FileReader, Opener, _ntfs_lznt1, _ntfs_lzx, _ntfs_xpress
 from preflight.contents._btrfs_compression import decompress
 from preflight.contents.tree import Found, Tree
 from preflight.errors import PreflightError, StructureError, UnreadableImage
@@ -49,8 +49,8 @@ MAX_NODES = 24  # files that are looked at of one file system
 MAX_ENTRIES = 8  # of one directory
 MAX_LEVELS = 8
 PIECE = 64 * 1024
+CHUNK = 32 * 1024  # that a compressed chunk of NTFS is of
 READ = 8 * 1024  # of one file
-
 
 WHOLE = ("ext", "xfs", "btrfs", "fat", "windows", "containers", "volumes")
 
@@ -85,6 +85,10 @@ def targets(folder: Path) -> dict[str, Callable[[], Target]]:
     found["initramfs"] = lambda: Target(_search_initramfs, (*packed, cpio({"lib/modules/6.1.1/virtio_blk.ko": b"x"})))
     for number, name in enumerate(("zlib", "lzo", "zstd"), start=1):
         found[f"btrfs-{name}"] = partial(Target, partial(_decompress, number), packed)
+    for name, inflate in (("lznt1", _lznt1), ("xpress", _ntfs_xpress.decompress), ("lzx", _ntfs_lzx.decompress)):
+        found[f"ntfs-{name}"] = partial(
+            Target, partial(_inflate, inflate), (b"\x02\x30abc", bytes([0x88] * 256), *packed)
+        )
     found["lzo1x"] = lambda: Target(_lzo1x, (b"\x12\0\x11\0\0", b"\x15abcd\x11\0\0"))
     found["lvm-text"] = lambda: Target(_lvm_text, lvm_texts())
     for name, (read, modules) in _TREES.items():
@@ -234,6 +238,16 @@ def _search_initramfs(data: bytes) -> None:
 def _decompress(kind: int, data: bytes) -> None:
     with suppress(ValueError):
         assert len(decompress(kind, data, PIECE, 4096)) >= PIECE
+
+
+def _inflate(inflate: Callable[[bytes, int], bytes], data: bytes) -> None:
+    with suppress(ValueError):
+        assert len(inflate(data, CHUNK)) == CHUNK
+
+
+def _lznt1(data: bytes, size: int) -> bytes:
+    chunks = _ntfs_lznt1.chunks(data, size // _ntfs_lznt1.CHUNK_SIZE)
+    return b"".join(map(_ntfs_lznt1.decompress, chunks)).ljust(size, b"\0")
 
 
 def _lzo1x(data: bytes) -> None:

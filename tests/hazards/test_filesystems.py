@@ -15,6 +15,8 @@ from preflight.guest_facts import Guest
 from preflight.inspection import inspect
 from preflight.units import KiB, MiB
 from tests import sound
+from tests.contents import ntfs_images
+from tests.contents.ntfs_images import DATA, Edit, le64, listed, runs, with_list
 from tests.contents.sources import capture
 from tests.hazards.rows import hazard, told
 from tests.properties import images
@@ -352,3 +354,34 @@ def test_damaged_records_of_ntfs_cost_the_guest_and_no_more(
         assert [one.type for one in found.filesystems] == ["ntfs"]
         assert found.guest is None or isinstance(found.guest, Unknown | Guest)
         assert "crashed" not in getattr(found.guest, "unknown", "")
+
+
+@hazard("F4")
+@pytest.mark.parametrize(
+    ("number", "edit", "reason"),
+    [
+        (0, runs(b"\x16" + le64(1 << 47)[:6] + b"\4"), "a run has 140737488355328 clusters from 4"),
+        (0, runs(b"\x11\1\4" * 2), "highest_vcn is"),
+        (0, with_list(listed(DATA, 1 << 20, 0)), "the first piece of the table is not told of by itself"),
+        (0, with_list(listed(DATA, 0, 1) + listed(DATA, 0, 1)), "ntfs file record 0"),
+        (5, with_list(listed(0x90, 5, 77, name="$I30") * 4), "it lacks an attribute 0x90"),
+        (5, with_list(listed(0x90, 0, 0, name="$I30")), "it is no part of record 5"),
+    ],
+    ids=[
+        "run of 2^59 bytes",
+        "runs that overlap",
+        "list that needs itself",
+        "list twice",
+        "list of nothing",
+        "theft",
+    ],
+)
+def test_lists_and_runs_of_ntfs_that_lead_nowhere_end(folder: Path, number: int, edit: Edit, reason: str) -> None:
+    path = folder / "ntfs"
+    if not path.exists():
+        images.ntfs_(folder)
+    place = record(number)
+    data = ntfs_images.sealed(capture("ntfs/windows"), place, KiB, edit).read_at(place, KiB)
+    with changed(path, (place, data)) as found:
+        assert [one.type for one in found.filesystems] == ["ntfs"]
+        assert reason in getattr(found.guest, "unknown", "")

@@ -8,7 +8,7 @@ import ctypes.util
 import os
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ctypes import c_char_p, c_int, c_longlong, c_uint, c_uint8, c_uint16, c_ulong, c_void_p
 from functools import cache
@@ -41,6 +41,7 @@ _NUMBERS = {
     "ntfs_set_ntfs_attrib": (c_void_p, c_char_p, c_ulong, c_int),
     "ntfs_set_ntfs_reparse_data": (c_void_p, c_char_p, c_ulong, c_int),
     "ntfs_volume_write_flags": (c_void_p, c_uint16),
+    "ntfs_delete": (c_void_p, c_char_p, c_void_p, c_void_p, c_char_p, c_uint8),
 }
 
 
@@ -130,6 +131,26 @@ class Volume:
                 self._check(library.ntfs_attr_pclose(attribute) == 0, path)
             finally:
                 library.ntfs_attr_close(attribute)
+
+    def names(self, directory: str, names: Iterable[str]) -> None:
+        """Make many empty files in a directory."""
+        with self._inode(directory, stat.S_IFDIR) as parent:
+            for name in names:
+                raw = name.encode("utf-16-le", "surrogatepass")
+                made = self._library.ntfs_create(parent, 0, raw, len(raw) // 2, stat.S_IFREG)
+                self._check(bool(made), name)
+                self._library.ntfs_inode_close(made)
+
+    def remove(self, path: str) -> None:
+        """Take a file away, or one of its names."""
+        parent, _, name = path.strip("/").rpartition("/")
+        raw = name.encode("utf-16-le")
+        found = self._library.ntfs_pathname_to_inode(self._pointer, None, path.strip("/").encode())
+        directory = self._library.ntfs_pathname_to_inode(self._pointer, None, parent.encode() or b"/")
+        self._check(bool(found and directory), path)
+        # It closes both.
+        done = self._library.ntfs_delete(self._pointer, None, found, directory, raw, len(raw) // 2)
+        self._check(done == 0, path)
 
     def compact(self, path: str, size: int, algorithm: int, stored: bytes) -> None:
         """A file as `compact /exe` leaves it: sparse, with what is `stored` in a stream of its own."""
