@@ -12,7 +12,7 @@ from preflight.contents import ContentsError, _ntfs_lzx, _ntfs_xpress
 from preflight.contents._ntfs_streams import Stream
 from preflight.units import KiB
 
-CHUNKS_KEPT = 16  # 512 KiB at most
+CHUNKS_KEPT = 2  # 64 KiB at most, for each of some hundred files
 LARGE = 1 << 32  # from this size on, offsets have 8 bytes
 
 

@@ -17,8 +17,8 @@ from preflight.units import KiB
 
 MAX_SIZE = (1 << 63) - 1  # sizes are signed
 MAX_COMPRESSION_UNIT = 64 * KiB  # 16 clusters of 4 KiB: with larger ones Windows compresses nothing
-CHUNKS_KEPT = 64  # of 4 KiB: a hive is read in small pieces
-UNITS_KEPT = 2
+CHUNKS_KEPT = 16  # of 4 KiB, for each of some hundred files: who reads on in pieces finds them again
+UNITS_KEPT = 1
 
 
 class Place(NamedTuple):
