@@ -8,6 +8,7 @@ https://flatcap.github.io/linux-ntfs/ntfs/
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ MAX_DIRECTORY_BYTES = 32 * MiB  # 65536 names with 100 characters are 20 MiB; a 
 MAX_BLOCKS_OF_LOOKUP = 64  # 13 levels have 2^32 of the longest names; others are of names that differ by case
 ENTRY = struct.Struct(layouts.INDEX_ENTRY_FORMAT)
 FILE_NAME = struct.Struct(layouts.FILE_NAME_FORMAT)
+DAMAGED_KEPT = 1  # directories, with all their names: what is asked of one is asked in a row
 DOTS = (".".encode("utf-16-le"), "..".encode("utf-16-le"))
 
 
@@ -40,42 +42,60 @@ class IndexEntry(NamedTuple):
     """The VCN of the block whose names come before this one."""
 
 
-def entries(filesystem: Filesystem, directory: File) -> Iterator[IndexEntry]:
-    """All names but `.`, in the order of the tree, short forms left out; those that no path can have as well.
+class Directories:
+    """The directories of one file system."""
 
-    Raises `ContentsError` or `StructureError` where an entry or a block is damaged.
-    """
-    for entry in _Index(filesystem, directory, whole=True).walk():
-        name = entry.name or b""
-        if not entry.is_short and name not in DOTS and not {0, 0x2F} & set(struct.unpack(f"<{len(name) // 2}H", name)):
-            yield entry
+    def __init__(self, filesystem: Filesystem) -> None:
+        self._filesystem = filesystem
+        self._collation = Collation(filesystem)
+        self._readable = lru_cache(DAMAGED_KEPT)(lambda directory: tuple(_Index(filesystem, directory).readable()))
 
+    def entries(self, directory: File) -> Iterator[IndexEntry]:
+        """All names but `.`, in the order of the tree, short forms left out; those that no path can have as well.
 
-def find(filesystem: Filesystem, collation: Collation, directory: File, name: bytes) -> IndexEntry | None:
-    """The entry of this name in UTF-16, None where there is none. The same case is preferred, any other will do.
+        Raises `ContentsError` or `StructureError` where an entry or a block is damaged.
+        """
+        for entry in _Index(self._filesystem, directory).walk():
+            name = entry.name or b""
+            units = struct.unpack(f"<{len(name) // 2}H", name)
+            if not entry.is_short and name not in DOTS and not {0, 0x2F} & set(units):
+                yield entry
 
-    Where a part of the tree is damaged, all blocks that can be read are searched; an error is that of a name that is in
-    none of them, as it may be in the damaged one.
-    """
-    if name in DOTS:
-        return None
-    wanted = collation.key(name)
-    try:
-        index = _Index(filesystem, directory, whole=False)
+    def find(self, directory: File, name: bytes) -> IndexEntry | None:
+        """The entry of this name in UTF-16, None where there is none. The same case is preferred, any other will do.
+
+        Where a part of the tree is damaged, all blocks that can be read are searched; an error is that of a name that
+        is in none of them, as it may be in the damaged one.
+        """
+        if name in DOTS:
+            return None
+        wanted = self._collation.key(name)
+        try:
+            other_case = None
+            for entry in _Index(self._filesystem, directory, whole=False).walk(self._collation, wanted):
+                if entry.name == name:
+                    return entry
+                if self._collation.key(entry.name or b"") != wanted:
+                    break
+                other_case = other_case or entry
+            return other_case
+        except BudgetExhausted:
+            raise
+        except (ContentsError, StructureError):
+            if found := self._search(directory, name, wanted):
+                return found
+            raise
+
+    def _search(self, directory: File, name: bytes, wanted: str) -> IndexEntry | None:
+        """The entry of this name in any block that can be read; no table of capitals is needed for what is ASCII."""
         other_case = None
-        for entry in index.walk(collation, wanted):
+        for entry in self._readable(directory):
             if entry.name == name:
                 return entry
-            if collation.key(entry.name or b"") != wanted:
-                break
-            other_case = other_case or entry
+            if other_case is None and entry.name and len(entry.name) == len(name):
+                is_comparable = is_ascii(entry.name) or not wanted.isascii()
+                other_case = entry if is_comparable and self._collation.key(entry.name) == wanted else None
         return other_case
-    except BudgetExhausted:
-        raise
-    except (ContentsError, StructureError):
-        if found := _search(_Index(filesystem, directory, whole=True), collation, name, wanted):
-            return found
-        raise
 
 
 def names_of(filesystem: Filesystem, file: File) -> Iterator[tuple[int, bytes]]:
@@ -83,18 +103,6 @@ def names_of(filesystem: Filesystem, file: File) -> Iterator[tuple[int, bytes]]:
     for attribute in filesystem.attributes(file, layouts.AT_FILE_NAME):
         parent, name, _ = _file_name(attribute.value, attribute.where)
         yield parent.number, name
-
-
-def _search(index: "_Index", collation: Collation, name: bytes, wanted: str) -> IndexEntry | None:
-    """The entry of this name in any block that can be read; no table of capitals is needed for what is ASCII."""
-    other_case = None
-    for entry in index.readable():
-        if entry.name == name:
-            return entry
-        if other_case is None and entry.name and len(entry.name) == len(name):
-            is_comparable = is_ascii(entry.name) or not wanted.isascii()
-            other_case = entry if is_comparable and collation.key(entry.name) == wanted else None
-    return other_case
 
 
 class _Step(NamedTuple):
@@ -117,7 +125,7 @@ class _Level(NamedTuple):
 class _Index:
     """The index of one directory."""
 
-    def __init__(self, filesystem: Filesystem, directory: File, *, whole: bool) -> None:
+    def __init__(self, filesystem: Filesystem, directory: File, *, whole: bool = True) -> None:
         """`whole`: all blocks are read at once, as all are wanted."""
         self._where = f"{directory.where}, directory"
         root = filesystem.stream(directory, layouts.AT_INDEX_ROOT, layouts.INDEX_NAME)

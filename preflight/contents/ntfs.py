@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from preflight.contents import ContentsError, Node, Opener, refusing
-from preflight.contents import _ntfs_directories as directories
 from preflight.contents import _ntfs_layouts as layouts
 from preflight.contents._inodes import Entry, NumberedReader
 from preflight.contents._ntfs_compacted import Compacted
+from preflight.contents._ntfs_directories import Directories, names_of
 from preflight.contents._ntfs_filesystem import File, Filesystem
 from preflight.contents._ntfs_links import ReparsePoint, reparse_point
-from preflight.contents._ntfs_names import Collation, from_disk, to_disk
+from preflight.contents._ntfs_names import from_disk, to_disk
 from preflight.contents._ntfs_streams import Stream
 from preflight.source import BlockSource
 
@@ -51,7 +51,7 @@ class NtfsReader(NumberedReader[Handle]):
         """Read the boot sector and the first record; `ContentsError` where they are damaged."""
         with refusing():
             self._filesystem = Filesystem(source)
-        self._collation = Collation(self._filesystem)
+        self._directories = Directories(self._filesystem)
         super().__init__(layouts.FILE_ROOT << SEQUENCE_BITS)
 
     def _read_node(self, number: int) -> Node:
@@ -100,14 +100,14 @@ class NtfsReader(NumberedReader[Handle]):
         return reparse_point(stream) if stream else None
 
     def _list(self, directory: Handle) -> Iterator[Entry]:
-        for entry in directories.entries(self._filesystem, directory.file):
+        for entry in self._directories.entries(directory.file):
             yield Entry(_number(entry.reference), from_disk(entry.name or b""))
 
     def _find(self, directory: Handle, name: bytes) -> int | None:
         spelt = to_disk(name)
         if not spelt:
             return None
-        entry = directories.find(self._filesystem, self._collation, directory.file, spelt)
+        entry = self._directories.find(directory.file, spelt)
         if entry is None:
             return None
         self._verify(directory, self._node(_number(entry.reference)), entry.name or b"")
@@ -122,7 +122,7 @@ class NtfsReader(NumberedReader[Handle]):
         """`ContentsError` unless the file says to have this name: a reference alone has nothing that protects it."""
         file: File = node.handle.file
         number = directory.file.record.number
-        if (number, name) not in directories.names_of(self._filesystem, file):
+        if (number, name) not in names_of(self._filesystem, file):
             raise ContentsError(f"{file.where}: directory {number} names it {from_disk(name)!r}, which it does not say")
 
     def read(self, node: Node, offset: int, size: int) -> bytes:

@@ -1,7 +1,7 @@
 """NTFS that is damaged, or made to mislead: one field at a time, under update sequences that fit."""
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 
@@ -308,6 +308,24 @@ def test_a_name_in_another_block_than_the_damaged_one_is_found() -> None:
             continue
         reader = NtfsReader(Changed(capture(IMAGE), {place: b"BAAD"}))
         assert whole(reader, "many/a-file-1000") == b"this one"
+
+
+def test_a_damaged_directory_is_read_whole_but_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks it for a thousand names."""
+    searched = []
+    readable = _ntfs_directories._Index.readable
+
+    def noted(index: _ntfs_directories._Index) -> Iterator[_ntfs_directories.IndexEntry]:
+        searched.append(index)
+        return readable(index)
+
+    monkeypatch.setattr(_ntfs_directories._Index, "readable", noted)
+    reader = NtfsReader(Changed(capture(IMAGE), dict.fromkeys(blocks_of("many"), b"BAAD")))
+    directory = entry(reader, "many")
+    for number in range(1000):
+        with pytest.raises(ContentsError, match="it begins with b'BAAD'"):
+            reader.lookup(directory, f"x-{number}")
+    assert len(searched) == 1
 
 
 def test_an_absent_name_is_unknown_where_the_tree_is_damaged() -> None:
