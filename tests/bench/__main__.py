@@ -83,10 +83,21 @@ def _guest_commands(images: Sequence[Path], preflight: str) -> dict[str, list[st
     folder = str(Path(sys.executable).parent)
     for peer in (["target-info"], ["virt-inspector", "--no-applications", "--no-icon", "-a"]):
         found = shutil.which(peer[0], path=os.pathsep.join([folder, os.environ["PATH"]]))
-        if found:
-            image = images[0]
-            commands[f"`{' '.join(peer)}`, {_shown(image.name)}"] = [found, *peer[1:], str(image)]
+        if found and _works(command := [found, *peer[1:], str(images[0])]):
+            commands[f"`{' '.join(peer)}`, {_shown(images[0].name)}"] = command
     return commands
+
+
+def _works(peer: Sequence[str]) -> bool:
+    """Whether a peer can do its work here, in a time in which it can be asked again and again.
+
+    libguestfs gets no KVM, whose machine may hang; with an emulated processor it takes half a minute.
+    """
+    os.environ |= {"LIBGUESTFS_BACKEND": "direct", "LIBGUESTFS_BACKEND_SETTINGS": "force_tcg"}
+    try:
+        return subprocess.run(peer, capture_output=True, check=False, timeout=10).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def _inside(what: str, images: Sequence[Path]) -> dict[str, dict[str, Any]]:
