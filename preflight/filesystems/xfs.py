@@ -4,6 +4,7 @@ Specification: XFS Algorithms & Data Structures, 3rd edition, section Superblock
 https://mirrors.edge.kernel.org/pub/linux/utils/fs/xfs/docs/xfs_filesystem_structure.pdf
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from construct import Bytes, Int8ub, Int16ub, Int32ub, Int32ul, Int64ub, Padding, Struct
@@ -12,6 +13,8 @@ from preflight.binary import crc32c, parse_at, uuid_text
 from preflight.facts import Problem
 from preflight.filesystems import FileSystemReader, Superblock
 from preflight.filesystems._fields import MAX_SIZE, label
+from preflight.filesystems._xfs_geometry import defects, unknown_ro_compat, version_defects
+from preflight.filesystems._xfs_structures import check_structures
 from preflight.source import BlockSource
 from preflight.units import GiB, KiB
 
@@ -46,9 +49,19 @@ SUPERBLOCK = Struct(
     "sb_rextslog" / Int8ub,
     "sb_inprogress" / Int8ub,
     "sb_imax_pct" / Int8ub,
-    Padding(64),  # sb_icount … sb_width
+    Padding(24),  # sb_icount, sb_ifree, sb_fdblocks
+    "sb_frextents" / Int64ub,
+    Padding(16),  # sb_uquotino, sb_gquotino
+    "sb_qflags" / Int16ub,
+    Padding(1),  # sb_flags
+    "sb_shared_vn" / Int8ub,
+    "sb_inoalignmt" / Int32ub,
+    "sb_unit" / Int32ub,
+    "sb_width" / Int32ub,
     "sb_dirblklog" / Int8ub,
-    Padding(7),  # sb_logsectlog … sb_logsunit
+    "sb_logsectlog" / Int8ub,
+    "sb_logsectsize" / Int16ub,
+    "sb_logsunit" / Int32ub,
     "sb_features2" / Int32ub,
     "sb_bad_features2" / Int32ub,
     "sb_features_compat" / Int32ub,
@@ -56,14 +69,13 @@ SUPERBLOCK = Struct(
     "sb_features_incompat" / Int32ub,
     "sb_features_log_incompat" / Int32ub,
     "sb_crc" / Int32ul,  # the one little-endian field; crc32c of the sector, with zero in its place
-    Padding(20),  # sb_spino_align … sb_lsn
+    "sb_spino_align" / Int32ub,
+    Padding(16),  # sb_pquotino, sb_lsn
     "sb_meta_uuid" / Bytes(16),
 )
 
 CRC_OFFSET = 0xE0
 XFS_SB_VERSION_NUMBITS = 0x000F
-XFS_SB_VERSION_MOREBITSBIT = 0x8000
-XFS_SB_VERSION2_CRCBIT = 0x0100
 XFS_SB_FEAT_INCOMPAT_NEEDSREPAIR = 0x0010  # xfs_repair was interrupted, or a feature was added by xfs_admin
 
 # Bounds of libxfs/xfs_format.h and xfs_fs.h, which libblkid checks as well.
@@ -124,24 +136,33 @@ def impossible(superblock: Any) -> tuple[str, int] | None:
 
 
 def _verify(source: BlockSource, superblock: Any) -> tuple[Problem, ...]:
-    """What is wrong with a version 5 superblock, or with the file system by what it says.
+    """What is wrong with the superblock, or with the file system by what it says: the first thing that is.
 
-    libblkid since 2.39 does not name such a file system; a damaged one is better named.
+    libblkid since 2.39 names no version 5 whose checksum is wrong; a damaged one is better named.
     """
-    if superblock.sb_versionnum & XFS_SB_VERSION_NUMBITS != 5:
-        return ()
-    if not superblock.sb_versionnum & XFS_SB_VERSION_MOREBITSBIT:
-        return (_problem("sb_versionnum is 5 without the bit MOREBITS (0x8000), which version 5 demands", 0x64),)
-    if not superblock.sb_features2 & XFS_SB_VERSION2_CRCBIT:
-        return (_problem("sb_features2 lacks the bit CRC (0x100), which version 5 demands", 0xC8),)
-    sector = source.read_at(0, superblock.sb_sectsize)  # 512 bytes to 32 KiB: sb_sectlog was checked
-    computed = crc32c(sector[:CRC_OFFSET] + bytes(4) + sector[CRC_OFFSET + 4 :]) ^ 0xFFFFFFFF
-    if superblock.sb_crc != computed:
-        return (_problem(f"sb_crc is {superblock.sb_crc:#010x}, computed is {computed:#010x}", CRC_OFFSET),)
-    if superblock.sb_features_incompat & XFS_SB_FEAT_INCOMPAT_NEEDSREPAIR:
+    is_version_5 = superblock.sb_versionnum & XFS_SB_VERSION_NUMBITS == 5
+    wrong = next(version_defects(superblock), None)
+    if wrong is not None:
+        return (_problem(*wrong),)
+    if is_version_5 or superblock.sb_crc:  # Linux looks at one of version 4 too, where there is any
+        sector = source.read_at(0, superblock.sb_sectsize)  # 512 bytes to 32 KiB: sb_sectlog was checked
+        computed = crc32c(sector[:CRC_OFFSET] + bytes(4) + sector[CRC_OFFSET + 4 :]) ^ 0xFFFFFFFF
+        if superblock.sb_crc != computed:
+            return (_problem(f"sb_crc is {superblock.sb_crc:#010x}, computed is {computed:#010x}", CRC_OFFSET),)
+    if is_version_5 and superblock.sb_features_incompat & XFS_SB_FEAT_INCOMPAT_NEEDSREPAIR:
         message = "sb_features_incompat has the bit NEEDSREPAIR (0x10): Linux mounts it only after xfs_repair"
         return (_problem(message, 0xD8),)
-    return ()
+    wrong = next(defects(superblock), None)
+    if wrong is not None:
+        return (_problem(*wrong),)
+    return (*check_structures(source, superblock), *_irregular(superblock))
+
+
+def _irregular(superblock: Any) -> Iterator[Problem]:
+    unknown = unknown_ro_compat(superblock)
+    if unknown:
+        message = f"sb_features_ro_compat has the bits {unknown:#x}: Linux mounts it for reading only"
+        yield Problem("superblock-irregular", message, "XFS superblock", 0xD4)
 
 
 def _problem(message: str, offset: int) -> Problem:
