@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from preflight.contents import ContentsError
 from preflight.contents._fat_filesystem import Filesystem
+from preflight.filesystems._fat_geometry import ENTRY_SIZE
 from preflight.filesystems.vfat import (
     ATTR_DIRECTORY,
     ATTR_LONG_NAME,
     ATTR_MASK,
     ATTR_VOLUME_ID,
-    ENTRY_SIZE,
     FREE,
     KANJI_E5,
     LAST,

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from preflight.contents import ContentsError
-from preflight.filesystems.vfat import SECTOR_SIZE, geometry
+from preflight.filesystems._fat_geometry import SECTOR_SIZE, geometry
 from preflight.source import BlockSource
 
 FIRST_CLUSTER = 2  # FAT[0] and FAT[1] belong to no cluster

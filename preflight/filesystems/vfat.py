@@ -5,63 +5,30 @@ Boot Sector and BPB, FAT32 FSInfo Sector Structure, FAT Directory Structure (fat
 ECMA-107. What libblkid demands where the specification is lax: libblkid/src/superblocks/vfat.c of util-linux.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 from construct import Bytes, Int8ul, Int16ul, Int32ul, Padding, Struct
 
 from preflight.binary import parse
 from preflight.errors import OutOfBounds
 from preflight.facts import Problem
 from preflight.filesystems import FileSystemReader, Superblock
+from preflight.filesystems._fat_geometry import (
+    BPB,
+    BPB_SIZE,
+    ENTRY_SIZE,
+    FAT16,
+    FAT32,
+    SECTOR_SIZE,
+    Geometry,
+    defect,
+    geometry,
+)
 from preflight.filesystems._fields import label
+from preflight.filesystems.index import recognise
 from preflight.source import BlockSource
-from preflight.units import KiB, is_power_of_two
-
-SECTOR_SIZE = 512  # what the boot sector fills, whatever BPB_BytsPerSec is
-
-BPB = Struct(
-    "BS_jmpBoot" / Bytes(3),
-    "BS_OEMName" / Bytes(8),
-    "BPB_BytsPerSec" / Int16ul,
-    "BPB_SecPerClus" / Int8ul,
-    "BPB_RsvdSecCnt" / Int16ul,
-    "BPB_NumFATs" / Int8ul,
-    "BPB_RootEntCnt" / Int16ul,
-    "BPB_TotSec16" / Int16ul,
-    "BPB_Media" / Int8ul,
-    "BPB_FATSz16" / Int16ul,
-    "BPB_SecPerTrk" / Int16ul,
-    "BPB_NumHeads" / Int16ul,
-    "BPB_HiddSec" / Int32ul,
-    "BPB_TotSec32" / Int32ul,
-)
-BPB_SIZE = 36
-
-FAT16 = Struct(  # FAT12 and FAT16, after the BPB
-    "BS_DrvNum" / Int8ul,
-    "BS_Reserved1" / Int8ul,
-    "BS_BootSig" / Int8ul,
-    "BS_VolID" / Bytes(4),
-    "BS_VolLab" / Bytes(11),
-    "BS_FilSysType" / Bytes(8),
-)
-
-FAT32 = Struct(  # after the BPB
-    "BPB_FATSz32" / Int32ul,
-    "BPB_ExtFlags" / Int16ul,
-    "BPB_FSVer" / Int16ul,
-    "BPB_RootClus" / Int32ul,
-    "BPB_FSInfo" / Int16ul,
-    "BPB_BkBootSec" / Int16ul,
-    Padding(12),  # BPB_Reserved
-    "BS_DrvNum" / Int8ul,
-    "BS_Reserved1" / Int8ul,
-    "BS_BootSig" / Int8ul,
-    "BS_VolID" / Bytes(4),
-    "BS_VolLab" / Bytes(11),
-    "BS_FilSysType" / Bytes(8),
-)
+from preflight.units import KiB
 
 FSINFO = Struct(
     "FSI_LeadSig" / Bytes(4),
@@ -79,20 +46,17 @@ DIRECTORY_ENTRY = Struct(
     "DIR_FstClusLO" / Int16ul,
     "DIR_FileSize" / Int32ul,
 )
-ENTRY_SIZE = 32
 
 # By these any of them is FAT; BS_FilSysType means nothing to the specification, but Microsoft's formatters write it.
 NAMES_FAT32 = (b"MSWIN", b"FAT32   ")  # at 0x52
 NAMES_FAT16 = (b"MSDOS", b"FAT16   ", b"FAT12   ", b"FAT     ")  # at 0x36
 OTHER_OWNERS = (b"JFS     ", b"HPFS    ")  # at 0x36: OS/2 puts the likeness of a BPB before these
+JUMPS = (b"\xeb", b"\xe9")  # BS_jmpBoot
 SIGNATURE = b"\x55\xaa"  # at 0x1fe, where a master boot record has it too
 BITLOCKER = b"-FVE-FS-"
 BITLOCKER_TO_GO = b"MSWIN4.1"
 BITLOCKER_TO_GO_OFFSET = 440  # where the place of its metadata is written
 
-MIN_MEDIA, REMOVABLE_MEDIA = 0xF8, 0xF0
-MAX_CLUSTERS_FAT12, MAX_CLUSTERS_FAT16, MAX_CLUSTERS_FAT32 = 0xFF4, 0xFFF4, 0x0FFFFFF6
-EXT_FLAG_ACTIVE_FAT, EXT_FLAG_NOT_MIRRORED = 0x000F, 0x0080  # BPB_ExtFlags
 EXTENDED_BOOT_SIGNATURES = (0x28, 0x29)  # 0x28: a volume ID and no label
 
 FSI_LEAD_SIGNATURES = (b"RRaA", b"RRdA", bytes(4))  # the second by some devices; zero: never written
@@ -106,62 +70,6 @@ MAX_ROOT_BYTES = 128 * KiB  # the label is usually the first entry; 4096 entries
 CHUNK = 4 * KiB
 
 
-class Geometry(msgspec.Struct, frozen=True):
-    """Where a boot sector says that everything is; offsets and sizes in bytes."""
-
-    bits: int
-    """12, 16 or 32: how wide an entry of the FAT is."""
-    cluster_size: int
-    clusters: int
-    """How many the data area has; they are counted from 2."""
-    fat_offset: int
-    """Of the FAT that is in use."""
-    fat_size: int
-    root_offset: int
-    """Of the root directory of FAT12 and FAT16."""
-    root_size: int
-    root_cluster: int
-    """The first one of the root directory of FAT32; 0 for the others."""
-    data_offset: int
-    """Of cluster 2."""
-    size: int
-
-
-def geometry(sector: bytes) -> Geometry | None:
-    """What the first 512 bytes say of a FAT; None where they cannot be its boot sector."""
-    bpb = parse(BPB, sector[:BPB_SIZE], "FAT boot sector", 0)
-    if not _is_sane(bpb):
-        return None
-    fat32 = parse(FAT32, sector[BPB_SIZE:], "FAT boot sector", BPB_SIZE)
-    is_fat32 = not bpb.BPB_FATSz16  # for Linux, Windows and UEFI this tells it, not the number of clusters
-    fat_sectors = fat32.BPB_FATSz32 if is_fat32 else bpb.BPB_FATSz16
-    total = bpb.BPB_TotSec16 or bpb.BPB_TotSec32
-    fats_end = bpb.BPB_RsvdSecCnt + fat_sectors * bpb.BPB_NumFATs
-    root_sectors = -(-bpb.BPB_RootEntCnt * ENTRY_SIZE // bpb.BPB_BytsPerSec)
-    if not fat_sectors or total < fats_end + root_sectors:
-        return None
-    clusters = (total - fats_end - root_sectors) // bpb.BPB_SecPerClus
-    if clusters > (MAX_CLUSTERS_FAT32 if is_fat32 else MAX_CLUSTERS_FAT16):
-        return None
-    active = 0
-    if is_fat32 and fat32.BPB_ExtFlags & EXT_FLAG_NOT_MIRRORED:
-        stated = fat32.BPB_ExtFlags & EXT_FLAG_ACTIVE_FAT
-        active = stated if stated < bpb.BPB_NumFATs else 0  # Linux reads the first one whatever is stated
-    sector_size: int = bpb.BPB_BytsPerSec
-    return Geometry(
-        bits=32 if is_fat32 else 16 if clusters > MAX_CLUSTERS_FAT12 else 12,
-        cluster_size=bpb.BPB_SecPerClus * sector_size,
-        clusters=clusters,
-        fat_offset=(bpb.BPB_RsvdSecCnt + active * fat_sectors) * sector_size,
-        fat_size=fat_sectors * sector_size,
-        root_offset=fats_end * sector_size,
-        root_size=bpb.BPB_RootEntCnt * ENTRY_SIZE,
-        root_cluster=fat32.BPB_RootClus if is_fat32 else 0,
-        data_offset=(fats_end + root_sectors) * sector_size,
-        size=total * sector_size,
-    )
-
-
 def read(source: BlockSource) -> Superblock | None:
     """The boot sector, with the label from the root directory.
 
@@ -170,10 +78,12 @@ def read(source: BlockSource) -> Superblock | None:
     """
     sector = source.read_at(0, SECTOR_SIZE)
     places = geometry(sector)
-    if places is None or not _has_signature(sector) or _is_bitlocker(source, sector):
+    if places is None:
+        return _damaged(source, sector)
+    if not _has_signature(sector) or _is_bitlocker(source, sector):
         return None
     bpb = parse(BPB, sector[:BPB_SIZE], "FAT boot sector", 0)
-    problems: list[Problem] = []
+    problems = list(_defects(bpb, places))
     if places.bits == 32:
         fat32 = parse(FAT32, sector[BPB_SIZE:], "FAT boot sector", BPB_SIZE)
         serial = fat32.BS_VolID
@@ -201,24 +111,42 @@ def read(source: BlockSource) -> Superblock | None:
     )
 
 
+def _damaged(source: BlockSource, sector: bytes) -> Superblock | None:
+    """A FAT whose boot sector has its name, its jump and its signature, and fields that cannot be.
+
+    libblkid does not name it. It is taken for one only where nothing else is on this place: what is written over a FAT
+    may leave the name standing.
+    """
+    found = defect(sector)
+    named = sector[0x52:].startswith(NAMES_FAT32) or sector[0x36:].startswith(NAMES_FAT16)
+    if found is None or not named or not sector.startswith(JUMPS) or sector[0x1FE:] != SIGNATURE:
+        return None
+    if recognise(source, whole_disk=False)[0] != ["vfat"] or _is_bitlocker(source, sector):
+        return None
+    return Superblock("vfat", problems=(_problem(found[0], "FAT boot sector", found[1]),))
+
+
+def _defects(bpb: Any, places: Geometry) -> Iterator[Problem]:
+    """What is wrong with fields that leave it clear that this is a FAT."""
+    per_sector = bpb.BPB_BytsPerSec // ENTRY_SIZE
+    if bpb.BPB_RootEntCnt % per_sector:  # Linux: "bogus number of directory entries"
+        message = f"BPB_RootEntCnt is {bpb.BPB_RootEntCnt}, expected is a multiple of {per_sector}: whole sectors"
+        yield _problem(message, "FAT boot sector", 0x11)
+    elif places.bits < 32 and not bpb.BPB_RootEntCnt:
+        message = f"BPB_RootEntCnt is 0: a FAT{places.bits} without room for a root directory"
+        yield _problem(message, "FAT boot sector", 0x11)
+    entries = places.fat_size * 8 // places.bits - 2
+    if entries < places.clusters:  # Linux does without the others, fsck.fat refuses
+        message = f"the FAT has {entries} entries, there are {places.clusters} clusters"
+        yield Problem("superblock-irregular", message, "FAT boot sector", 0x24 if places.bits == 32 else 0x16)
+
+
 def _has_signature(sector: bytes) -> bool:
     """Whether the sector names FAT, or at least ends like a boot sector and is nobody else's."""
     return (
         sector[0x52:].startswith(NAMES_FAT32)
         or sector[0x36:].startswith(NAMES_FAT16)
         or (sector[0x1FE:] == SIGNATURE and not sector[0x36:].startswith(OTHER_OWNERS))
-    )
-
-
-def _is_sane(bpb: Any) -> bool:
-    """Whether the fields can be a BPB: code of a master boot record in their place is not."""
-    return (
-        bpb.BPB_NumFATs > 0
-        and bpb.BPB_RsvdSecCnt > 0
-        and (bpb.BPB_Media >= MIN_MEDIA or bpb.BPB_Media == REMOVABLE_MEDIA)
-        and is_power_of_two(bpb.BPB_SecPerClus)
-        and is_power_of_two(bpb.BPB_BytsPerSec)
-        and 512 <= bpb.BPB_BytsPerSec <= 4096
     )
 
 

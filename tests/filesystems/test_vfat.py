@@ -248,3 +248,96 @@ def test_a_root_directory_in_no_cluster_is_a_problem_at_its_byte(tmp_path: Path,
     assert found is not None
     assert [(problem.code, problem.offset) for problem in found.problems] == [("superblock-invalid", 0x2C)]
     run("fsck.vfat", "-n", path, ok=(1,))
+
+
+def fields(path: Path) -> list[tuple[str, int | None]]:
+    """Codes and bytes of what is told of a FAT."""
+    found = ask_file(FILESYSTEM, path)
+    assert found is not None
+    assert found.type == "vfat"
+    return [(problem.code, problem.offset) for problem in found.problems]
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "field"),
+    [
+        (0x0B, b"\x00\x03", 0x0B),  # BPB_BytsPerSec
+        (0x0B, b"\x00\x00", 0x0B),
+        (0x0D, b"\x00", 0x0D),  # BPB_SecPerClus
+        (0x0D, b"\x03", 0x0D),
+        (0x0E, b"\x00\x00", 0x0E),  # BPB_RsvdSecCnt
+        (0x10, b"\x00", 0x10),  # BPB_NumFATs
+        (0x15, b"\xf7", 0x15),  # BPB_Media
+        (0x13, b"\x10\x00", 0x13),  # BPB_TotSec16 below the FATs
+    ],
+)
+@pytest.mark.parametrize("bits", ["12", "16", "32"])
+def test_a_fat_that_linux_refuses_is_told_though_blkid_does_not_name_it(
+    tmp_path: Path, bits: str, offset: int, value: bytes, field: int
+) -> None:
+    path = patched(
+        make(tmp_path / "disk", "-F", bits, "-s", "1", size={"12": 2, "16": 16, "32": 64}[bits] * MiB), offset, value
+    )
+    assert fields(path) == [("superblock-invalid", field)]
+    if field != 0x15 and value != b"\x03":  # of which fsck.vfat thinks nothing; Linux refuses them
+        run("fsck.vfat", "-n", path, ok=(1,))
+    assert "TYPE" not in blkid(path)
+
+
+def test_a_fat_without_fats_is_told(tmp_path: Path) -> None:
+    path = patched(make(tmp_path / "disk", "-F", "16"), 0x16, bytes(2))
+    patched(path, 0x24, bytes(4))
+    assert fields(path) == [("superblock-invalid", 0x16)]
+
+
+def test_too_many_clusters_for_16_bits_are_told(tmp_path: Path) -> None:
+    path = patched(make(tmp_path / "disk", "-F", "16", "-s", "4"), 0x13, bytes(2))
+    patched(path, 0x20, struct.pack("<I", 0x10000 * 4 + 4096))
+    assert fields(path) == [("superblock-invalid", 0x0D)]
+
+
+def test_the_name_that_an_overwritten_fat_left_is_no_fat(tmp_path: Path) -> None:
+    path = patched(make(tmp_path / "disk", "-F", "32", size=64 * MiB), 0x0D, b"\x03")
+    head = path.read_bytes()[:512]
+    for tool in (("mke2fs", "-q", "-F"), ("mkswap", "-f")):
+        run(*tool, path)
+        patched(path, 0, head)
+        assert ask_file(FILESYSTEM, path) is None
+
+
+@pytest.mark.parametrize("count", [1, 17, 511])
+@pytest.mark.parametrize("bits", ["12", "16", "32"])
+def test_a_root_directory_of_a_broken_number_of_sectors_is_told(tmp_path: Path, bits: str, count: int) -> None:
+    size = {"12": 2, "16": 16, "32": 64}[bits] * MiB
+    path = patched(make(tmp_path / "disk", "-F", bits, size=size), 0x11, struct.pack("<H", count))
+    assert ("superblock-invalid", 0x11) in fields(path)
+
+
+@pytest.mark.parametrize("bits", ["12", "16"])
+def test_a_fat_without_a_root_directory_is_told(tmp_path: Path, bits: str) -> None:
+    size = {"12": 2, "16": 16}[bits] * MiB
+    path = patched(make(tmp_path / "disk", "-F", bits, size=size), 0x11, bytes(2))
+    assert ("superblock-invalid", 0x11) in fields(path)
+    run("fsck.vfat", "-n", path, ok=(1,))
+
+
+@pytest.mark.parametrize("bits", ["12", "16", "32"])
+def test_a_fat_too_small_for_its_clusters_is_told_without_calling_it_damaged(tmp_path: Path, bits: str) -> None:
+    size = {"12": 2, "16": 16, "32": 64}[bits] * MiB
+    path = make(tmp_path / "disk", "-F", bits, "-s", "1", size=size)
+    field = 0x24 if bits == "32" else 0x16
+    patched(path, field, b"\x02\x00")
+    assert ("superblock-irregular", field) in fields(path)
+    run("fsck.vfat", "-n", path, ok=(1,))
+
+
+@pytest.mark.parametrize(
+    "options", [("-S", "4096"), ("-r", "1024"), ("-f", "1"), ("-R", "8"), ("-s", "128"), ("-a",), ()]
+)
+@pytest.mark.parametrize("size", [64 * KiB, 1440 * KiB, 5 * MiB, 33 * MiB, 300 * MiB])
+def test_an_honest_fat_has_no_problem(tmp_path: Path, options: tuple[str, ...], size: int) -> None:
+    path = tmp_path / "disk"
+    if options and options[0] in ("-S", "-s", "-r") and size < 2 * MiB:
+        return  # too few clusters, or a floppy's 224 entries, which do not fill their sectors of 4096 bytes
+    make(path, *options, size=size)
+    assert fields(path) == []

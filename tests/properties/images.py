@@ -11,7 +11,7 @@ from construct import Array, Construct, Int16ub, Int32ub, Int64ub, Struct
 
 from preflight.binary import crc32c
 from preflight.contents import _btrfs_layouts, _ext_layouts
-from preflight.filesystems import btrfs, exfat, ext, ntfs, swap, vfat, xfs
+from preflight.filesystems import _fat_geometry, btrfs, exfat, ext, ntfs, swap, vfat, xfs
 from preflight.formats._qcow2_header import COMPRESSION, HEADER, HEADER_V3
 from preflight.formats._qcow2_tables import SNAPSHOT
 from preflight.formats._vhd_dynamic import HEADER as DYNAMIC_HEADER
@@ -296,8 +296,8 @@ def fat(folder: Path, bits: int) -> Sound:
     run("mcopy", "-i", path, __file__, "::/EFI/BOOT/BOOTX64.EFI")
     reserved = int.from_bytes(_read(path, 14, 2), "little")
     places = [
-        Place("bpb", vfat.BPB, 0),
-        Place("end of bpb", vfat.FAT32 if bits == 32 else vfat.FAT16, vfat.BPB.sizeof()),
+        Place("bpb", _fat_geometry.BPB, 0),
+        Place("end of bpb", _fat_geometry.FAT32 if bits == 32 else _fat_geometry.FAT16, _fat_geometry.BPB.sizeof()),
         Place("table", Array(12, Int16ub), reserved * 512),
     ]
     return Sound(path, (*places, *([Place("fsinfo", vfat.FSINFO, 512)] if bits == 32 else ())))
