@@ -222,9 +222,10 @@ def ambiguous_filesystem(image: Image, limits: Limits, declared: Declared) -> It
 
 @rule
 def damaged_superblock(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
-    """The superblock or header of what lies in a partition is damaged.
+    """The superblock or header of what lies in a partition is damaged, or what a mount reads first by it.
 
-    What: a checksum is wrong, or a field has a value that cannot be.
+    What: a checksum is wrong, or a field has a value that cannot be; in ext and XFS also in the descriptors of groups,
+    the root directory's inode and the journal.
     Why: the kernel refuses to mount it.
     Remedy: repair it with the file system's own tool, before the upload.
     Source: the specification of the file system.
@@ -239,12 +240,16 @@ def damaged_superblock(image: Image, limits: Limits, declared: Declared) -> Iter
 def irregular_superblock(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
     """A part of a superblock that kernels can do without is wrong.
 
-    What: the FSInfo sector of a FAT32 file system lacks its signatures.
-    Why: the kernel mounts it with a warning; repair tools and some firmware do not take it.
+    What: the FSInfo sector of a FAT32 file system lacks its signatures, or a FAT has fewer entries than clusters; an
+    ext file system is marked as having errors; ext or XFS have features with which Linux only reads them.
+    Why: the kernel mounts it with a warning, or for reading only; repair tools and some firmware do not take it.
     Remedy: repair it with the file system's own tool.
-    Source: Microsoft FAT specification, "FAT32 FSInfo Sector Structure"; Linux fs/fat/inode.c.
+    Source: Microsoft FAT specification, "FAT32 FSInfo Sector Structure"; Linux fs/fat/inode.c, fs/ext4/super.c,
+    fs/xfs/libxfs/xfs_sb.c.
     """
-    yield from breaches(image, "Repair it with its own tool, fsck.vfat.", "superblock-irregular")
+    yield from breaches(
+        image, "Repair it with its own tool: fsck.vfat, e2fsck -f or xfs_repair.", "superblock-irregular"
+    )
 
 
 @rule
