@@ -14,6 +14,16 @@ from preflight.binary import parse
 from preflight.contents import ContentsError
 from preflight.contents import _btrfs_layouts as layouts
 from preflight.contents._btrfs_superblock import Filesystem, device_name
+from preflight.filesystems._btrfs_layouts import (
+    CHUNK_ITEM,
+    CHUNK_ITEM_KEY,
+    CHUNK_ITEM_SIZE,
+    KEY,
+    KEY_SIZE,
+    STRIPE,
+    STRIPE_LEN,
+    STRIPE_SIZE,
+)
 
 MAX_CHUNKS = 65_536  # one of data has 1 GiB on all but small disks: 64 TiB
 WHERE = "btrfs chunk"
@@ -44,14 +54,14 @@ class Chunk(msgspec.Struct, frozen=True):
 def from_item(filesystem: Filesystem, logical: int, data: bytes) -> Chunk:
     """The chunk at `logical` by its CHUNK_ITEM; `ContentsError` where it breaks the format."""
     where = f"{WHERE} at logical {logical:#x}"
-    if len(data) < layouts.CHUNK_ITEM_SIZE:
-        raise ContentsError(f"{where}: it has {len(data)} bytes, a CHUNK_ITEM has {layouts.CHUNK_ITEM_SIZE} at least")
-    item = parse(layouts.CHUNK_ITEM, data[: layouts.CHUNK_ITEM_SIZE], where, 0)
-    expected = layouts.CHUNK_ITEM_SIZE + item.num_stripes * layouts.STRIPE_SIZE
+    if len(data) < CHUNK_ITEM_SIZE:
+        raise ContentsError(f"{where}: it has {len(data)} bytes, a CHUNK_ITEM has {CHUNK_ITEM_SIZE} at least")
+    item = parse(CHUNK_ITEM, data[:CHUNK_ITEM_SIZE], where, 0)
+    expected = CHUNK_ITEM_SIZE + item.num_stripes * STRIPE_SIZE
     if not item.num_stripes or len(data) != expected:
         raise ContentsError(f"{where}: num_stripes is {item.num_stripes}, which does not fit its {len(data)} bytes")
-    if item.stripe_len != layouts.STRIPE_LEN:
-        raise ContentsError(f"{where}: stripe_len is {item.stripe_len}, expected is {layouts.STRIPE_LEN}")
+    if item.stripe_len != STRIPE_LEN:
+        raise ContentsError(f"{where}: stripe_len is {item.stripe_len}, expected is {STRIPE_LEN}")
     if not item.length or (item.length | logical) % filesystem.sectorsize or logical + item.length > 1 << 64:
         sectors = f"whole sectors of {filesystem.sectorsize} bytes, below logical 2^64"
         raise ContentsError(f"{where}: length is {item.length} bytes, expected are {sectors}")
@@ -64,8 +74,8 @@ def from_item(filesystem: Filesystem, logical: int, data: bytes) -> Chunk:
     if not fits:
         raise ContentsError(f"{where}: {profile} with {item.num_stripes} stripes, {item.sub_stripes} sub_stripes")
     stripes = []
-    for start in range(layouts.CHUNK_ITEM_SIZE, expected, layouts.STRIPE_SIZE):
-        stripe = parse(layouts.STRIPE, data[start : start + layouts.STRIPE_SIZE], where, start)
+    for start in range(CHUNK_ITEM_SIZE, expected, STRIPE_SIZE):
+        stripe = parse(STRIPE, data[start : start + STRIPE_SIZE], where, start)
         stripes.append(Stripe(stripe.devid, stripe.dev_uuid, stripe.offset))
     return Chunk(logical, item.length, profile, tuple(stripes))
 
@@ -84,14 +94,14 @@ def from_sys_chunk_array(filesystem: Filesystem) -> Iterator[Chunk]:
     where = f"{WHERE} in sys_chunk_array"
     position = 0
     while position < len(array):
-        start = position + layouts.KEY_SIZE
-        if start + layouts.CHUNK_ITEM_SIZE > len(array):
+        start = position + KEY_SIZE
+        if start + CHUNK_ITEM_SIZE > len(array):
             raise ContentsError(f"{where} at its byte {position}: cut off, the array has {len(array)} bytes")
-        key = parse(layouts.KEY, array[position:start], where, position)
-        if key.type != layouts.CHUNK_ITEM_KEY:
-            raise ContentsError(f"{where}: type of the key is {key.type}, expected is {layouts.CHUNK_ITEM_KEY}")
-        item = parse(layouts.CHUNK_ITEM, array[start : start + layouts.CHUNK_ITEM_SIZE], where, start)
-        end = start + layouts.CHUNK_ITEM_SIZE + item.num_stripes * layouts.STRIPE_SIZE
+        key = parse(KEY, array[position:start], where, position)
+        if key.type != CHUNK_ITEM_KEY:
+            raise ContentsError(f"{where}: type of the key is {key.type}, expected is {CHUNK_ITEM_KEY}")
+        item = parse(CHUNK_ITEM, array[start : start + CHUNK_ITEM_SIZE], where, start)
+        end = start + CHUNK_ITEM_SIZE + item.num_stripes * STRIPE_SIZE
         yield from_item(filesystem, key.offset, array[start:end])
         position = end
 
@@ -121,12 +131,12 @@ class ChunkMap:
         stripes = chunk.stripes
         if chunk.profile in STRIPED:
             columns = len(stripes) // copies
-            row, column = divmod(offset // layouts.STRIPE_LEN, columns)
+            row, column = divmod(offset // STRIPE_LEN, columns)
             stripes = stripes[column * copies : (column + 1) * copies]
-            within = offset % layouts.STRIPE_LEN
-            offset = row * layouts.STRIPE_LEN + within
+            within = offset % STRIPE_LEN
+            offset = row * STRIPE_LEN + within
             if columns > 1:
-                remaining = min(remaining, layouts.STRIPE_LEN - within)
+                remaining = min(remaining, STRIPE_LEN - within)
         here = (self._filesystem.devid, self._filesystem.device_uuid)
         places = [stripe.offset + offset for stripe in stripes if (stripe.devid, stripe.dev_uuid) == here]
         if not places:

@@ -2,14 +2,15 @@
 
 Specification: btrfs on-disk format, sections Superblock, Header, Chunk item, Inode item, Root item, Directory item
 and Extent data, https://btrfs.readthedocs.io/en/latest/dev/On-disk-format.html. The first part of the superblock is
-`preflight.filesystems.btrfs.SUPERBLOCK`.
+`preflight.filesystems.btrfs.SUPERBLOCK`; its end, the header of nodes, keys and chunks are in
+`preflight.filesystems._btrfs_layouts`.
 """
 
 import struct
 
 from construct import Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Struct
 
-from preflight.units import KiB
+from preflight.filesystems._btrfs_layouts import KEY, KEY_SIZE
 
 Key = tuple[int, int, int]
 """objectid, type and offset: the order in which items lie in their tree."""
@@ -34,7 +35,6 @@ DIR_INDEX_KEY = 96
 EXTENT_DATA_KEY = 108
 ROOT_ITEM_KEY = 132
 ROOT_REF_KEY = 156
-CHUNK_ITEM_KEY = 228
 
 INCOMPAT_FLAGS = (
     "MIXED_BACKREF",
@@ -57,72 +57,14 @@ INCOMPAT_FLAGS = (
     "REMAP_TREE",
 )
 """By bit."""
-INCOMPAT_METADATA_UUID = 1 << 10
 # Read are those that leave the way from a path to its bytes as it was. The compat_ro ones (free-space tree, block-group
 # tree, verity) all do: they concern who writes.
 INCOMPAT_NOT_READ = 1 << 13 | 1 << 14 | 1 << 15 | 1 << 17
-
-# What follows `label` in the superblock, up to the spare copies of the roots.
-SUPERBLOCK_END = Struct(
-    "cache_generation" / Int64ul,
-    "uuid_tree_generation" / Int64ul,
-    "metadata_uuid" / Bytes(16),
-    "reserved" / Bytes(224),
-    "sys_chunk_array" / Bytes(2048),
-)
-
-# What `preflight.filesystems.btrfs.SUPERBLOCK` keeps together as the rest of dev_item.
-DEV_ITEM_END = Struct(
-    "bytes_used" / Int64ul,
-    "io_align" / Int32ul,
-    "io_width" / Int32ul,
-    "sector_size" / Int32ul,
-    "type" / Int64ul,
-    "generation" / Int64ul,
-    "start_offset" / Int64ul,
-    "dev_group" / Int32ul,
-    "seek_speed" / Int8ul,
-    "bandwidth" / Int8ul,
-    "uuid" / Bytes(16),
-    "fsid" / Bytes(16),
-)
-
-HEADER = Struct(
-    "csum" / Bytes(32),
-    "fsid" / Bytes(16),
-    "bytenr" / Int64ul,
-    "flags" / Int64ul,
-    "chunk_tree_uuid" / Bytes(16),
-    "generation" / Int64ul,
-    "owner" / Int64ul,
-    "nritems" / Int32ul,
-    "level" / Int8ul,
-)
-HEADER_SIZE = 101
 
 # The arrays behind a header are unpacked by the standard library: a node has hundreds of entries, of which a search
 # wants one, and construct would take a hundred times as long for the same tuples. A key is objectid, type, offset.
 ITEM = struct.Struct("<QBQII")  # key, offset (of the data, from the end of the header), size
 KEY_PTR = struct.Struct("<QBQQQ")  # key, blockptr, generation
-
-KEY = Struct("objectid" / Int64ul, "type" / Int8ul, "offset" / Int64ul)
-KEY_SIZE = 17
-
-CHUNK_ITEM = Struct(
-    "length" / Int64ul,
-    "owner" / Int64ul,
-    "stripe_len" / Int64ul,
-    "type" / Int64ul,
-    "io_align" / Int32ul,
-    "io_width" / Int32ul,
-    "sector_size" / Int32ul,
-    "num_stripes" / Int16ul,
-    "sub_stripes" / Int16ul,
-)
-CHUNK_ITEM_SIZE = 48
-STRIPE = Struct("devid" / Int64ul, "offset" / Int64ul, "dev_uuid" / Bytes(16))
-STRIPE_SIZE = 32
-STRIPE_LEN = 64 * KiB  # the only one there has ever been
 
 BLOCK_GROUP_KINDS = 0x7  # DATA, SYSTEM, METADATA
 BLOCK_GROUP_PROFILES = {

@@ -8,8 +8,9 @@ from preflight.binary import parse
 from preflight.contents import ContentsError
 from preflight.contents import _btrfs_directories as directories
 from preflight.contents import _btrfs_layouts as layouts
-from preflight.contents._btrfs_superblock import MAX_LEVEL, Filesystem, Root
+from preflight.contents._btrfs_superblock import Filesystem, Root
 from preflight.contents._btrfs_trees import Trees
+from preflight.filesystems._btrfs_geometry import MAX_LEVEL
 
 MAX_SUBVOLUMES = 4096  # snapper keeps some dozens of snapshots, container engines make hundreds of layers
 DEFAULT = b"default"

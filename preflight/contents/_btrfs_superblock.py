@@ -11,13 +11,14 @@ import msgspec
 from preflight.binary import parse, uuid_text
 from preflight.contents import ContentsError
 from preflight.contents import _btrfs_layouts as layouts
-from preflight.contents._btrfs_checksums import CSUM_SIZE, checksum
 from preflight.errors import StructureError
+from preflight.filesystems._btrfs_checksums import CSUM_SIZE, checksum
+from preflight.filesystems._btrfs_geometry import MAX_LEVEL
+from preflight.filesystems._btrfs_layouts import DEV_ITEM_END, INCOMPAT_METADATA_UUID, SUPERBLOCK_END
 from preflight.filesystems.btrfs import MAGIC, MIRROR_OFFSET, PRIMARY_OFFSET, SUPERBLOCK, SUPERBLOCK_SIZE
 from preflight.source import BlockSource
 from preflight.units import KiB, is_power_of_two
 
-MAX_LEVEL = 7  # Linux: BTRFS_MAX_LEVEL, 8, counts level 0
 SECTORSIZES = range(4 * KiB, 64 * KiB + 1)
 WHERE = "btrfs superblock"
 
@@ -101,14 +102,14 @@ def _verify(data: bytes, offset: int) -> None:
 
 def _filesystem(data: bytes, offset: int) -> Filesystem:
     superblock = parse(SUPERBLOCK, data, WHERE, offset)
-    end = parse(layouts.SUPERBLOCK_END, data[SUPERBLOCK.sizeof() :], WHERE, offset + SUPERBLOCK.sizeof())
-    device = parse(layouts.DEV_ITEM_END, superblock.dev_item, f"{WHERE}, dev_item", offset)
+    end = parse(SUPERBLOCK_END, data[SUPERBLOCK.sizeof() :], WHERE, offset + SUPERBLOCK.sizeof())
+    device = parse(DEV_ITEM_END, superblock.dev_item, f"{WHERE}, dev_item", offset)
     _check_features(superblock.incompat_flags, offset)
     _check_geometry(superblock, offset)
     array_size = superblock.sys_chunk_array_size
     if array_size > len(end.sys_chunk_array):
         raise _refusal(offset, f"sys_chunk_array_size is {array_size} bytes, room is for {len(end.sys_chunk_array)}")
-    has_metadata_uuid = superblock.incompat_flags & layouts.INCOMPAT_METADATA_UUID
+    has_metadata_uuid = superblock.incompat_flags & INCOMPAT_METADATA_UUID
     return Filesystem(
         metadata_fsid=end.metadata_uuid if has_metadata_uuid else superblock.fsid,
         generation=superblock.generation,

@@ -13,11 +13,13 @@ import msgspec
 from preflight.binary import parse
 from preflight.contents import ContentsError
 from preflight.contents import _btrfs_layouts as layouts
-from preflight.contents._btrfs_checksums import CSUM_SIZE, checksum
 from preflight.contents._btrfs_chunks import ChunkMap
-from preflight.contents._btrfs_layouts import HEADER_SIZE, Key
-from preflight.contents._btrfs_superblock import MAX_LEVEL, Filesystem, Reference, Root
+from preflight.contents._btrfs_layouts import Key
+from preflight.contents._btrfs_superblock import Filesystem, Reference, Root
 from preflight.errors import StructureError
+from preflight.filesystems._btrfs_checksums import CSUM_SIZE, checksum
+from preflight.filesystems._btrfs_geometry import MAX_LEVEL
+from preflight.filesystems._btrfs_layouts import HEADER, HEADER_SIZE
 from preflight.source import BlockSource
 from preflight.units import MiB
 
@@ -132,7 +134,7 @@ class Trees:
     def _parse(self, data: bytes, bytenr: int, place: int) -> TreeNode:
         """The node in `data`; `StructureError` where it does not hold together."""
         where = "btrfs node"
-        header = parse(layouts.HEADER, data[:HEADER_SIZE], where, place)
+        header = parse(HEADER, data[:HEADER_SIZE], where, place)
         # The fields come first: what is no node at all is told at once, and by what it is.
         if header.bytenr != bytenr:
             raise StructureError(where, place, f"bytenr is {header.bytenr:#x}, expected is {bytenr:#x}")

@@ -31,6 +31,7 @@ from preflight.contents._btrfs_subvolumes import Subvolumes
 from preflight.contents._btrfs_superblock import Root
 from preflight.contents._btrfs_trees import Trees
 from preflight.contents._inodes import KINDS, decode, encode
+from preflight.filesystems._btrfs_layouts import CHUNK_ITEM_KEY
 from preflight.source import BlockSource
 
 MAX_TARGET = 4095  # Linux: PATH_MAX, with the NUL at its end
@@ -59,8 +60,8 @@ class Btrfs:
 
 
 def _chunks(filesystem: _btrfs_superblock.Filesystem, trees: Trees) -> list[_btrfs_chunks.Chunk]:
-    first = (layouts.FIRST_CHUNK_TREE_OBJECTID, layouts.CHUNK_ITEM_KEY, 0)
-    last = (layouts.FIRST_CHUNK_TREE_OBJECTID, layouts.CHUNK_ITEM_KEY, layouts.MAX_U64)
+    first = (layouts.FIRST_CHUNK_TREE_OBJECTID, CHUNK_ITEM_KEY, 0)
+    last = (layouts.FIRST_CHUNK_TREE_OBJECTID, CHUNK_ITEM_KEY, layouts.MAX_U64)
     chunks: list[_btrfs_chunks.Chunk] = []
     for key, item in trees.items(filesystem.chunk_tree, first, last):
         if len(chunks) == _btrfs_chunks.MAX_CHUNKS:

@@ -8,10 +8,12 @@ from typing import Any
 
 from construct import Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Struct
 
-from preflight.binary import crc32c, parse, uuid_text
+from preflight.binary import parse, uuid_text
 from preflight.errors import OutOfBounds
 from preflight.facts import Problem
 from preflight.filesystems import FileSystemReader, Superblock
+from preflight.filesystems._btrfs_checksums import CSUM_SIZE, checksum
+from preflight.filesystems._btrfs_geometry import FLAG_ERROR, defects, unknown_compat_ro
 from preflight.filesystems._fields import MAX_SIZE, label
 from preflight.source import BlockSource
 from preflight.units import KiB, MiB
@@ -56,11 +58,6 @@ SUPERBLOCK = Struct(
     "dev_item" / Bytes(82),  # the rest of it
     "label" / Bytes(256),
 )
-
-CSUM_SIZE = 32
-CSUM_TYPE_CRC32C, CSUM_TYPE_XXHASH64, CSUM_TYPE_SHA256, CSUM_TYPE_BLAKE2B = range(4)
-BTRFS_MAX_LEVEL = 8
-LEVELS = {"root_level": 0xC6, "chunk_root_level": 0xC7, "log_root_level": 0xC8}
 
 MIN_SIZE = 1 * MiB  # libblkid's own limit
 
@@ -112,33 +109,25 @@ def _verify(data: bytes, offset: int = PRIMARY_OFFSET) -> tuple[Problem, ...]:
     superblock = _parse(data, offset)
     if superblock.bytenr != offset:
         return (_problem(f"bytenr is {superblock.bytenr:#x}, expected is its own place {offset:#x}", offset + 0x30),)
-    if superblock.csum_type > CSUM_TYPE_BLAKE2B:
-        found = f"csum_type is {superblock.csum_type}, known are 0 to {CSUM_TYPE_BLAKE2B}"
-        return (_problem(found, offset + 0xC4),)
-    for name, field in LEVELS.items():
-        if superblock[name] >= BTRFS_MAX_LEVEL:
-            return (_problem(f"{name} is {superblock[name]}, expected is below {BTRFS_MAX_LEVEL}", offset + field),)
-    if not 0 < superblock.dev_item_total_bytes <= MAX_SIZE:
-        found = f"dev_item.total_bytes is {superblock.dev_item_total_bytes} bytes, expected is 1 to {MAX_SIZE}"
-        return (_problem(found, offset + 0xD1),)
-    computed = _checksum(superblock.csum_type, data[CSUM_SIZE:])
+    computed = checksum(superblock.csum_type, data[CSUM_SIZE:])
     if computed is not None and not superblock.csum.startswith(computed):
         found = superblock.csum[: len(computed)].hex()
         return (_problem(f"csum is {found}, computed is {computed.hex()}", offset),)
+    wrong = next(defects(superblock, data), None)
+    if wrong is not None:
+        return (_problem(wrong[0], offset + wrong[1]),)
+    return _irregular(superblock, offset)
+
+
+def _irregular(superblock: Any, offset: int) -> tuple[Problem, ...]:
+    if superblock.flags & FLAG_ERROR:
+        message = "flags has the bit ERROR (0x4): Linux met errors in it"
+        return (Problem("superblock-irregular", message, "btrfs superblock", offset + 0x38),)
+    unknown = unknown_compat_ro(superblock)
+    if unknown:
+        message = f"compat_ro_flags has the bits {unknown:#x}: Linux mounts it for reading only"
+        return (Problem("superblock-irregular", message, "btrfs superblock", offset + 0xB4),)
     return ()
-
-
-def _checksum(csum_type: int, data: bytes) -> bytes | None:
-    """The checksum as it is stored; None for xxhash64, which would need a library, and for unknown types."""
-    if csum_type == CSUM_TYPE_CRC32C:
-        return (crc32c(data) ^ 0xFFFFFFFF).to_bytes(4, "little")
-    import hashlib  # here, as it is seldom needed
-
-    if csum_type == CSUM_TYPE_SHA256:
-        return hashlib.sha256(data).digest()
-    if csum_type == CSUM_TYPE_BLAKE2B:
-        return hashlib.blake2b(data, digest_size=32).digest()
-    return None
 
 
 def _parse(data: bytes, offset: int) -> Any:

@@ -241,14 +241,14 @@ def irregular_superblock(image: Image, limits: Limits, declared: Declared) -> It
     """A part of a superblock that kernels can do without is wrong.
 
     What: the FSInfo sector of a FAT32 file system lacks its signatures, or a FAT has fewer entries than clusters; an
-    ext file system is marked as having errors; ext or XFS have features with which Linux only reads them.
+    ext file system is marked as having errors; ext, XFS or btrfs have features with which Linux only reads them.
     Why: the kernel mounts it with a warning, or for reading only; repair tools and some firmware do not take it.
     Remedy: repair it with the file system's own tool.
     Source: Microsoft FAT specification, "FAT32 FSInfo Sector Structure"; Linux fs/fat/inode.c, fs/ext4/super.c,
     fs/xfs/libxfs/xfs_sb.c.
     """
     yield from breaches(
-        image, "Repair it with its own tool: fsck.vfat, e2fsck -f or xfs_repair.", "superblock-irregular"
+        image, "Repair it with its own tool: fsck.vfat, e2fsck -f, xfs_repair or btrfs check.", "superblock-irregular"
     )
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from preflight import binary
 from preflight.contents import ContentsError, FileReader
-from preflight.contents._btrfs_checksums import xxhash64
 from preflight.contents.btrfs import CONTENTS
+from preflight.filesystems._btrfs_checksums import xxhash64
 from preflight.source import BlockSource, Memory, Window
 from preflight.units import KiB, MiB
 from tests.contents import btrfs_images as images

@@ -1,12 +1,15 @@
 """btrfs, against mkfs.btrfs and blkid."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preflight.binary import crc32c
+from preflight.filesystems._btrfs_layouts import CHUNK_ITEM, KEY
 from preflight.filesystems.btrfs import FILESYSTEM, SUPERBLOCK
 from preflight.source import BlockSource, Extent, Extents, Memory, Zeros
 from preflight.units import KiB, MiB
@@ -48,7 +51,7 @@ def test_size_is_that_of_this_device_alone(tmp_path: Path) -> None:
     assert agreed(FILESYSTEM, other).size == 192 * MiB
 
 
-@pytest.mark.parametrize("csum", ["crc32c", "sha256", "blake2"])
+@pytest.mark.parametrize("csum", ["crc32c", "xxhash", "sha256", "blake2"])
 def test_wrong_checksum_names_the_file_system_and_tells(tmp_path: Path, csum: str) -> None:
     path = make(tmp_path / "disk", "--csum", csum, "-L", "torn")
     with path.open("r+b") as file:
@@ -79,12 +82,49 @@ def test_mirror_below_another_file_system_is_nothing(tmp_path: Path) -> None:
     assert ask_file(FILESYSTEM, path) is None
 
 
-def superblock(**fields: object) -> bytes:
-    values: dict[str, object] = dict.fromkeys((field.name for field in SUPERBLOCK.subcons), 0)
-    values |= {"csum": bytes(32), "magic": b"_BHRfS_M", "fsid": bytes(range(16)), "bytenr": 64 * KiB}
-    values |= {"dev_item": bytes(82), "label": b"built".ljust(256, b"\0"), "dev_item_total_bytes": 5 * MiB, **fields}
-    built: bytes = SUPERBLOCK.build(values).ljust(4096, b"\0")
-    return (crc32c(built[32:]) ^ 0xFFFFFFFF).to_bytes(4, "little") + built[4:]
+CHUNK = 16 * MiB  # logical; as mkfs.btrfs lays out the chunk of the chunk tree on small disks
+GOOD = {
+    "csum": bytes(32),
+    "magic": b"_BHRfS_M",
+    "fsid": bytes(range(16)),
+    "bytenr": 64 * KiB,
+    "label": b"built".ljust(256, b"\0"),
+    "root": CHUNK + 64 * KiB,
+    "chunk_root": CHUNK,
+    "total_bytes": 5 * MiB,
+    "bytes_used": 6 * 16 * KiB,
+    "num_devices": 1,
+    "sectorsize": 4 * KiB,
+    "nodesize": 16 * KiB,
+    "leafsize": 16 * KiB,
+    "stripesize": 4 * KiB,
+    "sys_chunk_array_size": 97,
+    "dev_item_devid": 1,
+    "dev_item_total_bytes": 5 * MiB,
+    "dev_item": bytes(66) + bytes(range(16)),
+}
+SYS_CHUNK = KEY.build({"objectid": 256, "type": 228, "offset": CHUNK}) + CHUNK_ITEM.build(
+    {
+        "length": MiB,
+        "owner": 2,
+        "stripe_len": 64 * KiB,
+        "type": 1 << 1,
+        "io_align": 64 * KiB,
+        "io_width": 64 * KiB,
+        "sector_size": 4 * KiB,
+        "num_stripes": 1,
+        "sub_stripes": 1,
+    }
+)
+
+
+def superblock(changes: Mapping[int, bytes] = MappingProxyType({}), /, **fields: object) -> bytes:
+    values = dict.fromkeys((str(field.name) for field in SUPERBLOCK.subcons), 0) | GOOD | fields
+    data = bytearray(SUPERBLOCK.build(values).ljust(4096, b"\0"))
+    data[0x32B : 0x32B + len(SYS_CHUNK)] = SYS_CHUNK
+    for offset, value in changes.items():
+        data[offset : offset + len(value)] = value
+    return (crc32c(bytes(data[32:])) ^ 0xFFFFFFFF).to_bytes(4, "little") + bytes(data[4:])
 
 
 def on_disk(data: bytes) -> Extents:
@@ -118,12 +158,6 @@ def test_impossible_field_is_a_problem(fields: dict[str, int], offset: int, size
     assert found.size == size
 
 
-def test_xxhash_is_not_computed() -> None:
-    found = ask(FILESYSTEM, on_disk(superblock(csum_type=1)))
-    assert found is not None
-    assert not found.problems
-
-
 @pytest.mark.parametrize(
     ("fields", "offset"),
     [
@@ -132,12 +166,67 @@ def test_xxhash_is_not_computed() -> None:
         ({"root_level": 8}, 0xC6),
         ({"chunk_root_level": 8}, 0xC7),
         ({"log_root_level": 255}, 0xC8),
+        ({"flags": 1 << 38}, 0x38),  # CHANGING_BG_TREE
+        ({"root": 4097}, 0x50),
+        ({"chunk_root": CHUNK + 1}, 0x58),
+        ({"chunk_root": CHUNK + MiB}, 0x58),  # in no chunk
+        ({"log_root": 512}, 0x60),
+        ({"bytes_used": 6 * 16 * KiB - 1}, 0x78),
+        ({"total_bytes": 5 * MiB - 1}, 0x70),
+        ({"num_devices": 0}, 0x88),
+        ({"sectorsize": 2048}, 0x90),
+        ({"sectorsize": 0}, 0x90),
+        ({"sectorsize": 4 * KiB + 1}, 0x90),
+        ({"nodesize": 128 * KiB}, 0x94),
+        ({"sectorsize": 32 * KiB}, 0x94),
+        ({"leafsize": 4 * KiB}, 0x98),
+        ({"stripesize": 0}, 0x9C),
+        ({"sys_chunk_array_size": 96}, 0xA0),
+        ({"sys_chunk_array_size": 2049}, 0xA0),
+        ({"sys_chunk_array_size": 98}, 0x32B + 97),  # the second chunk is cut off
+        ({"compat_ro_flags": 8}, 0xB4),  # BLOCK_GROUP_TREE alone
+        ({"incompat_flags": 1 << 15}, 0xBC),
+        ({"incompat_flags": 1 << 63}, 0xBC),
+        ({"incompat_flags": 1 << 2}, 0xBC),  # MIXED_GROUPS, with nodes of another size than sectors
+        ({"incompat_flags": 1 << 10}, 0x11B),  # METADATA_UUID, which is zero
+        ({"dev_item": bytes(82)}, 0x11B),
     ],
 )
 def test_what_no_kernel_mounts_is_reported_at_its_byte(fields: dict[str, int], offset: int) -> None:
     found = ask(FILESYSTEM, on_disk(superblock(**fields)))
     assert found is not None
     assert [problem.offset for problem in found.problems] == [64 * KiB + offset]
+
+
+@pytest.mark.parametrize(
+    ("offset", "value"),
+    [
+        (0x32B + 8, b"\xe5"),  # type of the key
+        (0x32B + 9, b"\x01"),  # logical address
+        (0x33C, bytes(8)),  # length
+        (0x33C + 16, bytes(8)),  # stripe_len
+        (0x33C + 24, b"\x01"),  # type: DATA
+        (0x33C + 40, bytes(4)),  # sector_size
+        (0x33C + 44, bytes(2)),  # num_stripes
+    ],
+)
+def test_chunk_that_cannot_be_is_told_at_its_byte(offset: int, value: bytes) -> None:
+    found = ask(FILESYSTEM, on_disk(superblock({offset: value})))
+    assert found is not None
+    assert [(problem.code, problem.offset) for problem in found.problems] == [("superblock-invalid", 64 * KiB + offset)]
+
+
+def test_stripes_beyond_the_array_are_told() -> None:
+    found = ask(FILESYSTEM, on_disk(superblock({0x33C + 44: b"\x02\x00"})))
+    assert found is not None
+    assert [problem.offset for problem in found.problems] == [64 * KiB + 0xA0]
+
+
+@pytest.mark.parametrize(("fields", "offset"), [({"flags": 4}, 0x38), ({"compat_ro_flags": 16}, 0xB4)])
+def test_what_linux_mounts_all_the_same_is_irregular(fields: dict[str, int], offset: int) -> None:
+    found = ask(FILESYSTEM, on_disk(superblock(**fields)))
+    assert found is not None
+    assert [(one.code, one.offset) for one in found.problems] == [("superblock-irregular", 64 * KiB + offset)]
 
 
 def test_disk_below_1_mib_holds_no_btrfs() -> None:

@@ -49,7 +49,7 @@ CHECKS: tuple[tuple[str, str, object], ...] = (
     ("preflight.contents._btrfs_superblock", "checksum", _FittingBytes()),
     ("preflight.contents._btrfs_trees", "checksum", _FittingBytes()),
     ("preflight.contents._xfs_filesystem", "crc32c", _NUMBER),
-    ("preflight.filesystems.btrfs", "_checksum", _FittingBytes()),
+    ("preflight.filesystems.btrfs", "checksum", _FittingBytes()),
 )
 """Module, name, and what is given in the place of each checksum that is computed."""
 OF_SUPERBLOCKS = ("crc32", "crc32c", "_crc32_le", "_fletcher64", "_crc")

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from construct import Array, Construct, Int16ub, Int32ub, Int64ub, Struct
 
 from preflight.binary import crc32c
-from preflight.contents import _btrfs_layouts, _ext_layouts
-from preflight.filesystems import _fat_geometry, btrfs, exfat, ext, ntfs, swap, vfat, xfs
+from preflight.contents import _ext_layouts
+from preflight.filesystems import _btrfs_layouts, _fat_geometry, btrfs, exfat, ext, ntfs, swap, vfat, xfs
 from preflight.formats._qcow2_header import COMPRESSION, HEADER, HEADER_V3
 from preflight.formats._qcow2_tables import SNAPSHOT
 from preflight.formats._vhd_dynamic import HEADER as DYNAMIC_HEADER
