@@ -80,6 +80,7 @@ ProblemCode = Literal[
     "filesystem-ambiguous",  # two superblocks claim one place
     "filesystem-past-end",  # larger than what it lies on
     "superblock-invalid",
+    "filesystem-damaged",  # its superblock is sound, and leads to nothing that can be read
     "superblock-irregular",  # kernels mount it all the same
     "lvm-metadata-invalid",
     "lvm-incomplete",  # a physical volume is not on this disk

@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 import preflight.contents
-from preflight.contents import OPENERS, ContentsError, FileReader, Node, Opener
+from preflight.contents import OPENERS, ContentsError, FileReader, Node, NotRead, Opener
 from preflight.contents.tree import Tree
+from preflight.errors import BudgetExhausted, OutOfBounds, ReadFailed, UnreachableBytes
 from preflight.facts import FileSystem, Partition, PartitionTable, Unknown, Value, Volume
 from preflight.guest_facts import Fstab, FstabEntry
 from preflight.guests.devices import Resolve, resolver
@@ -33,6 +34,8 @@ FREEBSD_TYPES = (
     "516e7cba-6ecf-11d6-8ff8-00022d09712b",  # freebsd-zfs
 )
 NOT_ROOTS = ("vfat", "exfat", "swap", "swsuspend", "iso9660", "udf", "LVM2_member", "linux_raid_member")
+
+_DENIED = (BudgetExhausted, OutOfBounds, ReadFailed, UnreachableBytes)
 
 
 class Disk(NamedTuple):
@@ -103,7 +106,7 @@ class GuestFiles:
     def _opener(self, on: str) -> Opener:
         kind = next((entry.type for entry in self.disk.filesystems if entry.on == on), None)
         if kind not in OPENERS:
-            raise ContentsError(f"{on}: the files of {kind} are not read")
+            raise NotRead(f"{on}: the files of {kind} are not read")
         opener: Opener = load(preflight.contents, OPENERS[kind], "CONTENTS")
         return opener
 
@@ -165,6 +168,28 @@ class GuestFiles:
         mounts = {"/usr": usr}
         root = _root(Tree(reader, mounts), on, None)
         return _Found(root, reader, mounts) if root else None
+
+    def damage(self) -> tuple[tuple[str, str], ...]:
+        """The places whose file system cannot be opened, or has a topmost directory that cannot be read, with why.
+
+        Left out is what the host or the limits deny, and what is cut off, which are told already.
+        """
+        damaged = []
+        for entry in self.disk.filesystems[:MAX_ROOTS]:
+            if entry.type not in OPENERS or entry.on not in self.disk.places:
+                continue
+            if sum(other.on == entry.on for other in self.disk.filesystems) > 1:  # one of them is not in use
+                continue
+            try:
+                reader = self.reader(entry.on)
+                for _ in reader.names(reader.root):
+                    pass
+            except NotRead:
+                continue
+            except ContentsError as error:
+                if not isinstance(error.__cause__, _DENIED):
+                    damaged.append((entry.on, str(error)))
+        return tuple(damaged)
 
     @property
     def root(self) -> Root | None:

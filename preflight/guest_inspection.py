@@ -55,12 +55,15 @@ class _Architecture(Value, frozen=True):
 
 
 def read_guest(
-    disk: Disk, limits: Limits | None = None, uncontained: Callable[[str], None] | None = None
+    disk: Disk,
+    limits: Limits | None = None,
+    uncontained: Callable[[str], None] | None = None,
+    damaged: Callable[[str, str], None] | None = None,
 ) -> Generator[None, None, Guest | Unknown | None]:
     """The operating system on the disk; None where it holds none. Raises nothing for what the disk holds.
 
     It yields while a child reads, see `containment.contained`. `uncontained` is told why, where it had to be read
-    without a child process.
+    without a child process; `damaged`, which places have a file system that cannot be read, and why.
     """
     limits = limits or Limits()
     import_readers(disk.filesystems)
@@ -80,6 +83,7 @@ def read_guest(
             "security": Task(reader.security, Security),
             "windows": Task(reader.windows, Windows | None),
             "custom_image_directory": Task(lambda: reader.files.has_on_first_partition(CUSTOM_IMAGE), bool),
+            "damage": Task(reader.files.damage, tuple[tuple[str, str], ...]),
             "cost": Task(reader.cost, tuple[int, int]),
         },
         limits,
@@ -90,6 +94,9 @@ def read_guest(
         uncontained(in_place[0])
     if not in_place and not isinstance(facts["cost"], Unknown):  # the child's counters are not these
         disk.file.count(*facts["cost"])
+    if not isinstance(facts["damage"], Unknown) and damaged is not None:
+        for on, reason in facts["damage"]:
+            damaged(on, reason)
     root = facts["root"]
     return _guest(root, facts) if isinstance(root, Root) else root
 

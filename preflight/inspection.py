@@ -173,6 +173,7 @@ class _Walk:
             ),
             self.limits,
             self._tell_uncontained,
+            self._tell_damage,
         )
         self.filesystems = list(with_mount_points(self.filesystems, guest))
         return nothing if guest is None else guest
@@ -180,6 +181,12 @@ class _Walk:
     def _tell_uncontained(self, reason: str) -> None:
         message = f"no child process could be started ({reason}), so it was read without limits of memory and time"
         self._report("guest-uncontained", message, "the guest's files", None)
+
+    def _tell_damage(self, on: str, reason: str) -> None:
+        """What reading the files has shown, where the superblocks have shown nothing."""
+        where = f"file system of {on}"
+        if not any(problem.code in _LEFT_UNREAD or problem.where.endswith(f" of {on}") for problem in self.problems):
+            self._report("filesystem-damaged", reason, where, None)
 
     def _container(self) -> Container:
         """The format that claims the file; what nothing claims is raw."""
@@ -300,6 +307,8 @@ class _Walk:
         if len(superblocks) > 1:
             kinds = " and ".join(superblock.type for superblock in superblocks)
             self._report("filesystem-ambiguous", f"it shows the superblocks of {kinds}", area.on, area.start)
+            if not all(superblock.problems for superblock in superblocks):  # one is whole, the others were left over
+                superblocks = [msgspec.structs.replace(superblock, problems=()) for superblock in superblocks]
         for superblock in superblocks:
             self._add(area, superblock)
         if superblocks:

@@ -670,3 +670,38 @@ def test_who_takes_no_more_images_leaves_no_child(tmp_path: Path, monkeypatch: p
     for child in begun:
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
+
+
+# damage behind a sound superblock
+
+
+def test_a_btrfs_whose_trees_are_damaged_is_told(tmp_path: Path) -> None:
+    disk = sparse(tmp_path / "disk", 128 * MiB)
+    run("mkfs.btrfs", "-q", "-f", disk)
+    data = disk.read_bytes()
+    fsid = data[64 * KiB + 32 : 64 * KiB + 48]
+    for start in range(MiB, len(data), 4 * KiB):
+        node = data[start : start + 4 * KiB]
+        if node[32:48] == fsid and int.from_bytes(node[88:96], "little") == 1:  # a header of the root tree, each copy
+            disks.put(disk, start + 101, bytes(byte ^ 0xFF for byte in node[101:109]))
+    (problem,) = seen(disk).problems
+    assert (problem.code, problem.where) == ("filesystem-damaged", "file system of disk")
+    assert "btrfs node at byte" in problem.message
+
+
+def test_an_ntfs_without_its_topmost_directory_is_told(tmp_path: Path) -> None:
+    disk = sparse(tmp_path / "disk", 64 * MiB)
+    run("mkntfs", "-q", "-F", "-Q", disk)
+    with disk.open("rb") as file:
+        boot = file.read(512)
+    mft = int.from_bytes(boot[48:56], "little") * int.from_bytes(boot[11:13], "little") * boot[13]
+    disks.put(disk, mft + 5 * 1024, b"BAAD")  # the record of the topmost directory
+    (problem,) = seen(disk).problems
+    assert problem.code in ("filesystem-damaged", "superblock-invalid")
+
+
+@pytest.mark.parametrize("profile", ["raid1", "raid5"])
+def test_a_btrfs_that_lies_on_other_disks_too_is_not_damaged(tmp_path: Path, profile: str) -> None:
+    members = [sparse(tmp_path / name, 256 * MiB) for name in ("first", "second", "third")]
+    run("mkfs.btrfs", "-q", "-f", "-d", profile, "-m", profile, *members)
+    assert not [problem for member in members for problem in seen(member).problems]

@@ -31,6 +31,10 @@ class ContentsError(PreflightError):
     """A file system whose contents, or a file that, could not be read; the text says which and why."""
 
 
+class NotRead(ContentsError):
+    """What is sound as far as was seen, and is of a kind that is not read here, or lies elsewhere."""
+
+
 @contextmanager
 def refusing() -> Iterator[None]:
     """Bytes that could not be read, as `ContentsError`."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from preflight.binary import parse
-from preflight.contents import ContentsError
+from preflight.contents import ContentsError, NotRead
 from preflight.contents import _btrfs_layouts as layouts
 from preflight.contents._btrfs_superblock import Filesystem, device_name
 from preflight.filesystems._btrfs_layouts import (
@@ -125,7 +125,7 @@ class ChunkMap:
             raise ContentsError(f"btrfs: no chunk has the logical address {logical:#x}")
         copies = COPIES.get(chunk.profile)
         if copies is None:
-            raise ContentsError(f"btrfs: {chunk.profile} is not read here (chunk at logical {chunk.logical:#x})")
+            raise NotRead(f"btrfs: {chunk.profile} is not read here (chunk at logical {chunk.logical:#x})")
         offset = logical - chunk.logical
         remaining = chunk.length - offset
         stripes = chunk.stripes
@@ -141,7 +141,7 @@ class ChunkMap:
         places = [stripe.offset + offset for stripe in stripes if (stripe.devid, stripe.dev_uuid) == here]
         if not places:
             names = " and ".join(device_name(stripe.devid, stripe.dev_uuid) for stripe in stripes)
-            raise ContentsError(
+            raise NotRead(
                 f"btrfs: what is at logical {logical:#x} ({chunk.profile}) lies on {names}, which is missing:"
                 f" here is {device_name(*here)} alone"
             )

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from preflight.binary import parse, uuid_text
-from preflight.contents import ContentsError
+from preflight.contents import ContentsError, NotRead
 from preflight.contents import _btrfs_layouts as layouts
 from preflight.errors import StructureError
 from preflight.filesystems._btrfs_checksums import CSUM_SIZE, checksum
@@ -75,16 +75,16 @@ def read(source: BlockSource) -> Filesystem:
 
     Raises `ContentsError` where neither is whole, or where the file system has features that are not read.
     """
-    failure: ContentsError | None = None
+    failure: ContentsError | StructureError | None = None
     for offset in (PRIMARY_OFFSET, MIRROR_OFFSET):
         try:
             data = source.read_at(offset, SUPERBLOCK_SIZE)
             _verify(data, offset)
         except (ContentsError, StructureError) as error:
-            failure = failure or ContentsError(str(error))
+            failure = failure or error
             continue
         return _filesystem(data, offset)
-    raise failure or ContentsError(f"{WHERE}: there is none")
+    raise ContentsError(str(failure)) from failure
 
 
 def _verify(data: bytes, offset: int) -> None:
@@ -104,7 +104,7 @@ def _filesystem(data: bytes, offset: int) -> Filesystem:
     superblock = parse(SUPERBLOCK, data, WHERE, offset)
     end = parse(SUPERBLOCK_END, data[SUPERBLOCK.sizeof() :], WHERE, offset + SUPERBLOCK.sizeof())
     device = parse(DEV_ITEM_END, superblock.dev_item, f"{WHERE}, dev_item", offset)
-    _check_features(superblock.incompat_flags, offset)
+    _check_features(superblock.incompat_flags)
     _check_geometry(superblock, offset)
     array_size = superblock.sys_chunk_array_size
     if array_size > len(end.sys_chunk_array):
@@ -130,7 +130,7 @@ def _filesystem(data: bytes, offset: int) -> Filesystem:
     )
 
 
-def _check_features(incompat_flags: int, offset: int) -> None:
+def _check_features(incompat_flags: int) -> None:
     names = []
     for bit in range(64):
         if incompat_flags >> bit & 1:
@@ -139,7 +139,7 @@ def _check_features(incompat_flags: int, offset: int) -> None:
             elif layouts.INCOMPAT_NOT_READ >> bit & 1:
                 names.append(layouts.INCOMPAT_FLAGS[bit])
     if names:
-        raise _refusal(offset, f"incompat_flags has {', '.join(names)}: such a file system is not read here")
+        raise NotRead(f"{WHERE}: incompat_flags has {', '.join(names)}: such a file system is not read here")
 
 
 def _check_geometry(superblock: Any, offset: int) -> None:

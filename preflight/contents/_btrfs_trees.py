@@ -116,7 +116,7 @@ class Trees:
     def _read(self, reference: Reference) -> TreeNode:
         """The first copy that is whole and is what the pointer promises."""
         nodesize = self._filesystem.nodesize
-        failure = ""
+        failure: StructureError | None = None
         places, contiguous = self._chunks.locate(reference.bytenr)
         if contiguous < nodesize:
             raise ContentsError(f"btrfs node at logical {reference.bytenr:#x}: its chunk or stripe ends inside it")
@@ -124,12 +124,12 @@ class Trees:
             try:
                 node = self._parse(self._source.read_at(place, nodesize), reference.bytenr, place)
             except StructureError as error:
-                failure = failure or str(error)
+                failure = failure or error
                 continue
             if not (reason := _mismatch(node, reference)):
                 return node
-            failure = failure or f"btrfs node at byte {place:#x}: {reason}"
-        raise ContentsError(failure)
+            failure = failure or StructureError("btrfs node", place, reason)
+        raise ContentsError(str(failure)) from failure
 
     def _parse(self, data: bytes, bytenr: int, place: int) -> TreeNode:
         """The node in `data`; `StructureError` where it does not hold together."""

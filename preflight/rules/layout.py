@@ -222,17 +222,19 @@ def ambiguous_filesystem(image: Image, limits: Limits, declared: Declared) -> It
 
 @rule
 def damaged_superblock(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
-    """The superblock or header of what lies in a partition is damaged, or what a mount reads first by it.
+    """The superblock or header of what lies in a partition is damaged, or what a mount reads first after it.
 
     What: a checksum is wrong, or a field has a value that cannot be; in ext and XFS also in the descriptors of groups,
-    the root directory's inode and the journal.
+    the root directory's inode and the journal; or the trees and tables that lead to the topmost directory, or this
+    directory itself, cannot be read.
     Why: the kernel refuses to mount it.
     Remedy: repair it with the file system's own tool, before the upload.
     Source: the specification of the file system.
     """
     yield from breaches(
         image, "Repair it with its own tool (fsck, cryptsetup repair, vgck, mdadm) before the upload.",
-        "superblock-invalid", "luks-header-invalid", "md-superblock-invalid", "lvm-metadata-invalid",
+        "superblock-invalid", "filesystem-damaged",
+        "luks-header-invalid", "md-superblock-invalid", "lvm-metadata-invalid",
     )  # fmt: skip
 
 

@@ -112,6 +112,7 @@ def test_what_passes_for_raw_only_because_nobody_knows_it_is_told_with_what_it_m
         ("contents-unreadable", "unreadable-contents", "error"),
         ("filesystem-ambiguous", "ambiguous-filesystem", "warning"),
         ("superblock-invalid", "damaged-superblock", "error"),
+        ("filesystem-damaged", "damaged-superblock", "error"),
         ("luks-header-invalid", "damaged-superblock", "error"),
         ("md-superblock-invalid", "damaged-superblock", "error"),
         ("lvm-metadata-invalid", "damaged-superblock", "error"),
