@@ -1,0 +1,7 @@
+"""What all tests stand on."""
+
+import signal
+
+# A shell without job control has its background jobs ignore SIGINT, and their children inherit that: there the tests
+# of interrupts would wait in vain.
+signal.signal(signal.SIGINT, signal.default_int_handler)
