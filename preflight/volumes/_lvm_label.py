@@ -127,6 +127,10 @@ def read_physical_volume(member: Member, problems: list[Problem]) -> PhysicalVol
         problems.append(invalid(member, "lvm2 pv_header", label_offset + header_offset, message))
     texts = []
     for start, size in mdas[:MAX_MDAS]:
+        if start + size > member.source.size:
+            message = f"a metadata area of {size} bytes at {start}, the volume ends at byte {member.source.size}"
+            problems.append(invalid(member, "lvm2 pv_header", label_offset + header_offset, message))
+            continue
         try:
             text = _metadata_area(member.source, start, size)
         except StructureError as error:
@@ -186,8 +190,6 @@ def _disk_areas(data: bytes) -> tuple[list[tuple[int, int]], bytes]:
 def _metadata_area(source: BlockSource, start: int, size: int) -> MetadataText | None:
     """The committed metadata of one area, None where it holds none; `StructureError` where its header is wrong."""
     where = "lvm2 mda_header"
-    if start + size > source.size:
-        raise StructureError(where, start, f"the area has {size} bytes, the physical volume ends at byte {source.size}")
     data = source.read_at(start, MDA_HEADER_SIZE)
     header = parse(MDA_HEADER, data, where, start)
     if header.magic != MDA_MAGIC or header.version != 1:

@@ -430,15 +430,19 @@ def test_a_header_that_is_wrong_is_reported_at_its_byte(changes: dict[str, objec
     assert [(p.code, p.where, p.offset) for p in problems][:1] == [("lvm-metadata-invalid", place[0], GiB + place[1])]
 
 
-def test_a_metadata_area_past_the_end_is_reported() -> None:
+@pytest.mark.parametrize("field", ["offset", "size"])
+def test_a_metadata_area_past_the_end_is_reported(field: str) -> None:
     data = pv_bytes(1, vg())
     header = bytearray(data[512:1024])
-    at = 32 + 40 + 2 * 16 + 8  # behind label, pv_header and the data area: the size in the metadata area's disk_locn
-    header[at : at + 8] = (2**63).to_bytes(8, "little")
+    at = 32 + 40 + 2 * 16  # behind label, pv_header and the data area: the disk_locn of the metadata area
+    at += 8 if field == "size" else 0
+    header[at : at + 8] = (2**64 - 1).to_bytes(8, "little")
     header[16:20] = lvm_crc(bytes(header[20:])).to_bytes(4, "little")
     volumes, problems = VOLUME.read([member(KIND, spread(PV_SIZE, (0, patched(data, 512, bytes(header)))))])
     assert volumes == ()
-    assert [(p.code, p.where, p.offset) for p in problems][:1] == [("lvm-metadata-invalid", MDA[0], GiB + MDA[1])]
+    assert [(p.code, p.where, p.offset) for p in problems][:1] == [
+        ("lvm-metadata-invalid", "lvm2 pv_header", GiB + 512 + 32)
+    ]
 
 
 def test_a_label_with_a_wrong_checksum_is_reported() -> None:
