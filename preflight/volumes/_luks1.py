@@ -12,7 +12,7 @@ from preflight.binary import parse_at, text
 from preflight.errors import StructureError
 from preflight.source import BlockSource
 from preflight.units import SECTOR, ceil_div
-from preflight.volumes._luks2 import Header
+from preflight.volumes._luks2 import HASHES, Header
 
 LUKS_STRIPES = 4000
 KEYSLOT_STATES = (0x0000DEAD, 0x00AC71F3)  # disabled, enabled
@@ -46,6 +46,12 @@ def read_header(source: BlockSource) -> Header:
     """What the header says. Raises what `read_at` raises."""
     header = parse_at(PHDR, source, 0, _WHERE)
     errors = _check_key_slots(header)
+    hash_spec = text(header.hash_spec)
+    if hash_spec not in HASHES:
+        reason = f"hash_spec {str(hash_spec)[:32]!r} is no hash that cryptsetup has"
+        errors.append(StructureError(_WHERE, 72, reason))
+    if header.key_bytes == 0:
+        errors.append(StructureError(_WHERE, 108, "key_bytes 0, so there is no key"))
     start = header.payload_offset * SECTOR
     size = None
     if start > source.size:

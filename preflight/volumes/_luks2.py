@@ -4,10 +4,6 @@ Specification: LUKS2 On-Disk Format Specification 1.1.4, section 2 (binary heade
 https://gitlab.com/cryptsetup/LUKS2-docs/-/blob/main/luks2_doc_wip.pdf
 """
 
-import re
-from itertools import pairwise
-from typing import Any
-
 import msgspec
 from construct import Bytes, Int16ub, Int64ub, Struct
 
@@ -15,10 +11,10 @@ from preflight.binary import parse, text
 from preflight.errors import BudgetExhausted, OutOfBounds, ReadFailed, StructureError, UnreachableBytes
 from preflight.source import BlockSource
 from preflight.units import KiB
+from preflight.volumes._luks2_metadata import BINARY_SIZE, Metadata, read_metadata
 
 MAGIC_1ST = b"LUKS\xba\xbe"
 MAGIC_2ND = b"SKUL\xba\xbe"
-BINARY_SIZE = 4096
 BINARY_HEADER = Struct(
     "magic" / Bytes(6),
     "version" / Int16ub,
@@ -41,12 +37,13 @@ HDR_SIZES = tuple(1 << bits for bits in range(14, 23))  # 16 KiB … 4 MiB, tabl
 # Read of one copy: 32 key slots make 20 KiB of JSON, tokens rarely more. The usual hdr_size is 16 KiB; of one beyond
 # this limit the beginning is read, and the checksum, which covers all of it, is not verified.
 MAX_HEADER = 128 * KiB
-MAX_JSON_DEPTH = 32  # the specification's objects nest five deep
-MAX_OBJECTS = 64  # key slots or segments: cryptsetup has 32 of each
-MAX_NUMBER = 2**63  # what a device can have
 
-_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
-_NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
+_SHA = ("sha1", "sha224", "sha256", "sha384", "sha512", "sha3-224", "sha3-256", "sha3-384", "sha3-512")
+_BLAKE2 = tuple(f"blake2b-{bits}" for bits in (160, 256, 384, 512)) + tuple(
+    f"blake2s-{bits}" for bits in (128, 160, 224, 256)
+)
+HASHES = frozenset((*_SHA, *_BLAKE2, "ripemd160", "whirlpool", "sm3", "stribog256", "stribog512"))
+"""What a header may name as its hash: cryptsetup has these, by one cryptographic library or another."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -67,8 +64,7 @@ class _Copy(msgspec.Struct, frozen=True):
     seqid: int
     label: str | None
     uuid: str | None
-    area: bytes
-    """The JSON area, as far as it was read."""
+    metadata: Metadata
 
 
 def read_header(source: BlockSource) -> Header:
@@ -96,7 +92,7 @@ def read_header(source: BlockSource) -> Header:
         return Header(label, uuid, None, errors)
     size = None
     try:
-        size = _payload_size(best, source.size, errors)
+        size = _payload_size(best.metadata, source.size, best.offset + BINARY_SIZE)
     except StructureError as error:
         errors.append(error)
     return Header(best.label, best.uuid, size, errors)
@@ -120,8 +116,7 @@ def _copy(source: BlockSource, offset: int, magic: bytes, errors: list[Structure
     except (ReadFailed, UnreachableBytes, BudgetExhausted):
         raise
     except StructureError as error:
-        known = None if isinstance(error, OutOfBounds) else error.offset
-        errors.append(StructureError(where, offset if known is None else known, error.reason))
+        errors.append(StructureError(where, offset, error.reason) if isinstance(error, OutOfBounds) else error)
         return None
 
 
@@ -135,124 +130,39 @@ def _checked_copy(source: BlockSource, offset: int, magic: bytes, where: str) ->
     if header.hdr_offset != offset or offset not in (0, header.hdr_size):
         raise StructureError(where, offset + 256, f"hdr_offset {header.hdr_offset}, but the copy lies at {offset}")
     area = source.read_at(offset + BINARY_SIZE, min(header.hdr_size, MAX_HEADER) - BINARY_SIZE)
-    if text(header.checksum_alg) == "sha256" and header.hdr_size <= MAX_HEADER:
-        digest = _digest(binary, area)
-        if header.csum != digest.ljust(CSUM_SIZE, b"\0"):
-            reason = f"csum {header.csum[: len(digest)].hex()}, the header has {digest.hex()}"
-            raise StructureError(where, offset + CSUM_OFFSET, reason)
-    return _Copy(offset, header.hdr_size, header.seqid, text(header.label), text(header.uuid), area)
+    algorithm = text(header.checksum_alg)
+    if algorithm not in HASHES:
+        raise StructureError(where, offset + 72, f"checksum_alg {str(algorithm)[:32]!r} is no hash that cryptsetup has")
+    digest = _digest(algorithm, binary, area) if header.hdr_size <= MAX_HEADER else None
+    if digest is not None and header.csum != digest.ljust(CSUM_SIZE, b"\0"):
+        reason = f"csum {header.csum[: len(digest)].hex()}, the header has {digest.hex()}"
+        raise StructureError(where, offset + CSUM_OFFSET, reason)
+    metadata = read_metadata(area, offset + BINARY_SIZE, header.hdr_size)
+    return _Copy(offset, header.hdr_size, header.seqid, text(header.label), text(header.uuid), metadata)
 
 
-def _digest(binary: bytes, area: bytes) -> bytes:
-    """SHA-256 of a copy, the checksum's own field taken as zeros."""
+def _digest(algorithm: str, binary: bytes, area: bytes) -> bytes | None:
+    """The checksum of a copy, its own field taken as zeros; None where Python cannot compute it everywhere."""
     import hashlib  # loads OpenSSL, which only such a container is worth
 
-    return hashlib.sha256(binary[:CSUM_OFFSET] + bytes(CSUM_SIZE) + binary[CSUM_OFFSET + CSUM_SIZE :] + area).digest()
+    if algorithm not in hashlib.algorithms_guaranteed:
+        return None
+    data = binary[:CSUM_OFFSET] + bytes(CSUM_SIZE) + binary[CSUM_OFFSET + CSUM_SIZE :] + area
+    return hashlib.new(algorithm, data).digest()
 
 
-def _payload_size(copy: _Copy, total: int, errors: list[StructureError]) -> int | None:
-    """Bytes of all data segments together, None where they are kept on another device.
+def _payload_size(metadata: Metadata, total: int, offset: int) -> int | None:
+    """Bytes of all regular segments together, None where they are kept on another device.
 
-    Adds to `errors`; raises `StructureError` where the segments cannot be used.
+    Raises `StructureError` at the JSON area, which begins at `offset`, where the device is too small for one.
     """
-    root = _json(copy)
-    keyslots_size = _check_areas(copy, root, errors)
-    where, offset = _json_place(copy)
-    segments = _objects(root, "segments", copy)
-    if not segments:  # cryptsetup refuses the header
-        raise StructureError(where, offset, "there are no segments, so no data")
     size = 0
-    for name, segment in sorted(segments.items()):
-        flags = segment.get("flags", [])
-        if isinstance(flags, list) and any(isinstance(flag, str) and flag.startswith("backup-") for flag in flags):
-            continue  # what was or will be, during a re-encryption
-        start = _number(segment, "offset", f"segment {name[:8]}", copy)
-        if start == 0:
+    for segment in metadata.segments:
+        if segment.offset == 0:
             return None  # a header apart from its payload
-        if segment.get("size") == "dynamic":
-            length = max(0, total - start)
-        else:
-            length = _number(segment, "size", f"segment {name[:8]}", copy)
-        if start < 2 * copy.hdr_size + keyslots_size or start + length > total:
-            reason = (
-                f"segment {name[:8]} lies at {start} with {length} bytes; the headers end at "
-                f"{2 * copy.hdr_size + keyslots_size}, the partition at {total}"
-            )
-            raise StructureError(where, offset, reason)
+        length = max(0, total - segment.offset) if segment.size is None else segment.size
+        if segment.offset + length > total:
+            reason = f"segment {segment.name} takes {length} bytes from {segment.offset}, the partition ends at {total}"
+            raise StructureError("luks2 json area", offset, reason)
         size += length
     return size
-
-
-def _json_place(copy: _Copy) -> tuple[str, int]:
-    return "luks2 json area", copy.offset + BINARY_SIZE
-
-
-def _json(copy: _Copy) -> dict[str, Any]:
-    """The object in the JSON area; `StructureError` where there is none."""
-    where, offset = _json_place(copy)
-    data, end, _ = copy.area.partition(b"\0")
-    if not end:
-        raise StructureError(where, offset, f"the text does not end within the {len(data)} bytes that are read")
-    depth = 0
-    for token in _BRACKETS.finditer(data):
-        depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(token[0], 0)
-        if depth > MAX_JSON_DEPTH:
-            raise StructureError(where, offset + token.start(), f"nested deeper than {MAX_JSON_DEPTH} levels")
-    try:
-        root = msgspec.json.decode(data)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise StructureError(where, offset, f"no JSON: {error}") from error
-    if not isinstance(root, dict):
-        raise StructureError(where, offset, "no JSON object")
-    return root
-
-
-def _objects(parent: dict[str, Any], key: str, copy: _Copy) -> dict[str, dict[str, Any]]:
-    """The objects within the object `key`."""
-    found = parent.get(key)
-    if (
-        not isinstance(found, dict)
-        or len(found) > MAX_OBJECTS
-        or not all(isinstance(one, dict) for one in found.values())
-    ):
-        raise StructureError(*_json_place(copy), f"{key} must be an object of at most {MAX_OBJECTS} objects")
-    return found
-
-
-def _number(parent: dict[str, Any], key: str, what: str, copy: _Copy) -> int:
-    """A number as LUKS2 writes those that JSON may not hold exactly: as a string of digits."""
-    value = parent.get(key)
-    if not isinstance(value, str) or not _NUMBER.fullmatch(value) or int(value) >= MAX_NUMBER:
-        raise StructureError(*_json_place(copy), f"{key} of {what} is {repr(value)[:40]}, expected a number below 2^63")
-    return int(value)
-
-
-def _check_areas(copy: _Copy, root: dict[str, Any], errors: list[StructureError]) -> int:
-    """Check that the key slots lie in their area, on no other; the size of that area."""
-    where, offset = _json_place(copy)
-    config = root.get("config")
-    if not isinstance(config, dict):
-        raise StructureError(where, offset, "config must be an object")
-    json_size = _number(config, "json_size", "config", copy)
-    keyslots_size = _number(config, "keyslots_size", "config", copy)
-    if json_size != copy.hdr_size - BINARY_SIZE:
-        reason = f"json_size {json_size}, but hdr_size leaves {copy.hdr_size - BINARY_SIZE} bytes"
-        errors.append(StructureError(where, offset, reason))
-    begin = 2 * copy.hdr_size
-    taken: list[tuple[int, int, str]] = []
-    for name, keyslot in _objects(root, "keyslots", copy).items():
-        area = keyslot.get("area")
-        if not isinstance(area, dict):
-            raise StructureError(where, offset, f"area of key slot {name[:8]} must be an object")
-        start = _number(area, "offset", f"key slot {name[:8]}", copy)
-        size = _number(area, "size", f"key slot {name[:8]}", copy)
-        if start < begin or start + size > begin + keyslots_size:
-            reason = f"key slot {name[:8]} takes {size} bytes from {start}, "
-            reason += f"the area of key slots goes from {begin} to {begin + keyslots_size}"
-            errors.append(StructureError(where, offset, reason))
-        taken.append((start, start + size, name[:8]))
-    taken.sort()
-    for (_, end, name), (start, _, other) in pairwise(taken):
-        if start < end:
-            errors.append(StructureError(where, offset, f"the areas of key slots {name} and {other} overlap"))
-    return keyslots_size
