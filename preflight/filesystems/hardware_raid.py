@@ -6,12 +6,13 @@ util-linux).
 """
 
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 from construct import Bytes, Int8ul, Int16ul, Int32ul, Int64ub, Int64ul, Padding, Struct
 
-from preflight.binary import crc32, parse
+from preflight.binary import parse
 from preflight.facts import Problem
 from preflight.filesystems import FileSystemReader, Superblock
 from preflight.filesystems._fields import label
@@ -89,10 +90,13 @@ def _ddf(source: BlockSource, tail: bytes, end: int) -> Superblock | None:
     primary = header.primary_lba * SECTOR
     if primary and (primary + 4 > source.size or source.read_at(primary, 4) != data[:4]):
         return None
-    crc = crc32(data[:4] + b"\xff" * 4 + data[8:]).to_bytes(4, "big" if big else "little")
+    covered = data[:4] + b"\xff" * 4 + data[8:]
+    # Section 4.2 leaves open what the register begins with: FreeBSD inverts it before and behind, mdadm does not.
+    registers = (zlib.crc32(covered), zlib.crc32(covered, 0xFFFFFFFF) ^ 0xFFFFFFFF)
+    crcs = [register.to_bytes(4, "big" if big else "little") for register in registers]
     problems: tuple[Problem, ...] = ()
-    if crc != header.crc:  # libblkid does not look at it, the controllers and mdadm refuse the disk
-        message = f"the header's CRC is {header.crc.hex()}, its content gives {crc.hex()}"
+    if header.crc not in crcs:  # libblkid does not look at it, the controllers and mdadm refuse the disk
+        message = f"the header's CRC is {header.crc.hex()}, its content gives {' or '.join(crc.hex() for crc in crcs)}"
         problems = (Problem("superblock-invalid", message, "ddf header", offset + 4),)
     return Superblock("ddf_raid_member", label(header.guid), problems=problems)
 

@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -93,6 +94,19 @@ def test_ddf_whose_primary_header_is_not_there_is_none(tmp_path: Path) -> None:
         disk = Pieces(SIZE, {END - 512: ddf("big", primary_lba=lba)})
         assert ask(FILESYSTEM, disk) is None
         assert blkid(disk.write(tmp_path / "disk")) == {}
+
+
+@pytest.mark.parametrize("order", ["big", "little"])
+def test_ddf_as_mdadm_writes_it_has_a_crc_without_inversions(order: Literal["big", "little"]) -> None:
+    header = ddf(order)
+    register = 0
+    for byte in header[:4] + b"\xff" * 4 + header[8:]:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0xEDB88320 if register & 1 else 0)
+    found = ask(FILESYSTEM, Pieces(SIZE, {END - 512: header[:4] + register.to_bytes(4, order) + header[8:]}))
+    assert found is not None
+    assert found.problems == ()
 
 
 def test_wrong_crc_of_ddf_is_a_problem() -> None:
