@@ -89,7 +89,7 @@ def _fuzz(name: str, seconds: float, work: Path) -> int:
     folder = work / name
     folder.mkdir(parents=True, exist_ok=True)
     ends = time.monotonic() + seconds
-    executions, slowest, covered, crashes = 0, 0.0, "0", 0
+    executions, slowest, largest, covered, crashes = 0, 0.0, 0, "0", 0
     finds: set[str] = set()
     while (left := round(ends - time.monotonic())) > 0:
         options = [f"-max_total_time={left}"]
@@ -104,6 +104,7 @@ def _fuzz(name: str, seconds: float, work: Path) -> int:
         figures = _figures(folder)
         executions += figures["executions"]
         slowest = max(slowest, figures["slowest"])
+        largest = max(largest, figures["largest"])
         finds |= set(figures["finds"])
         covered = (_COVERED.findall((folder / "log").read_text(errors="replace")) or [covered])[-1]
         if done.returncode:
@@ -112,7 +113,9 @@ def _fuzz(name: str, seconds: float, work: Path) -> int:
             finds.add(_reason((folder / f"crash-{crashes}.log").read_text(errors="replace")))
         if not figures["executions"]:
             break
-    told = f"{executions} executions in {seconds:.0f} s, {covered} edges, slowest {slowest:.2f} s"
+    told = (
+        f"{executions} executions in {seconds:.0f} s, {covered} edges, slowest {slowest:.2f} s, largest {largest} MiB"
+    )
     print(f"{name}: {told}{''.join(f'; FOUND {find}' for find in sorted(finds))}", flush=True)
     return len(finds)
 
@@ -121,7 +124,7 @@ def _figures(folder: Path) -> dict[str, Any]:
     try:
         figures: dict[str, Any] = json.loads((folder / "figures.json").read_text())
     except (OSError, ValueError):
-        return {"executions": 0, "slowest": 0.0, "finds": []}
+        return {"executions": 0, "slowest": 0.0, "largest": 0, "finds": []}
     (folder / "figures.json").unlink()
     return figures
 

@@ -1,6 +1,8 @@
 """One target under atheris, in this process: what is not documented is written down, with the input that did it."""
 
 import json
+import re
+import resource
 import sys
 import time
 import traceback
@@ -8,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 MAX_SECONDS = 2.0  # of processor time, for one input
-MAX_MEMORY = 256  # MiB over what the process has when it begins
+MAX_MEMORY = 256  # MiB that one input may add to what the process has
+MAX_PROCESS = 2048  # MiB until libFuzzer ends it: what all inputs leave behind, and its own corpus
 HANG = 60  # seconds until libFuzzer ends it
 
 
@@ -20,16 +23,20 @@ class Recorder:
         self._folder = folder
         self._known: set[str] = set()
         self._said = 0.0
+        self._peak = 0
         self.executions = 0
         self.slowest = 0.0
+        self.largest = 0
+        """MiB."""
 
     def __call__(self, data: bytes) -> None:
         started = time.process_time()
-        try:
-            self._run(data)
-        except Exception as error:  # noqa: BLE001  all are finds
-            self._find(data, _place(error), traceback.format_exc())
+        self._try(data)
         took = time.process_time() - started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if peak > self._peak:  # of all inputs together; only of one that adds to it is it asked what it needs itself
+            self._peak = peak
+            self._weigh(data)
         self.slowest = max(self.slowest, took)
         if took > MAX_SECONDS:
             self._find(data, "slow", f"{took:.1f} s of processor time\n")
@@ -37,10 +44,30 @@ class Recorder:
         if time.monotonic() - self._said > 1:
             self.say()
 
+    def _try(self, data: bytes) -> None:
+        try:
+            self._run(data)
+        except Exception as error:  # noqa: BLE001  all are finds
+            self._find(data, _place(error), traceback.format_exc())
+
+    def _weigh(self, data: bytes) -> None:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is what is there now
+        before = _peak()
+        self._try(data)
+        grown = (_peak() - before) >> 10
+        self.largest = max(self.largest, grown)
+        if grown > MAX_MEMORY:
+            self._find(data, "memory", f"{grown} MiB\n")
+
     def say(self) -> None:
         """Write the figures down, as the process may be ended at any time."""
         self._said = time.monotonic()
-        figures = {"executions": self.executions, "slowest": round(self.slowest, 2), "finds": sorted(self._known)}
+        figures = {
+            "executions": self.executions,
+            "slowest": round(self.slowest, 2),
+            "largest": self.largest,
+            "finds": sorted(self._known),
+        }
         (self._folder / "figures.json").write_text(json.dumps(figures))
 
     def _find(self, data: bytes, place: str, story: str) -> None:
@@ -49,6 +76,13 @@ class Recorder:
             name = "".join(char if char.isalnum() else "-" for char in place)[:100]
             (self._folder / f"find-{name}").write_bytes(data)
             (self._folder / f"find-{name}.txt").write_text(story)
+
+
+def _peak() -> int:
+    """KiB that this process had at most since the peak was cleared."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1])
 
 
 def _place(error: Exception) -> str:
@@ -72,7 +106,6 @@ def main(name: str, work: Path, options: list[str]) -> None:
         for info in pkgutil.walk_packages(preflight.__path__, "preflight."):
             if info.name.split(".")[1] not in ("cli", "__main__", "rules", "profiles", "targets", "reports"):
                 importlib.import_module(info.name)
-    import resource
 
     from tests.fuzz import bases
     from tests.fuzz.checksums import without_checksums
@@ -96,11 +129,10 @@ def main(name: str, work: Path, options: list[str]) -> None:
         mutator = bases.mutator(target.bases, hot, lambda data, size: atheris.Mutate(data, size))
     for seed in target.seeds:
         recorder(seed)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     arguments = [
         sys.argv[0],
         f"-max_len={longest if target.bases else max(longest * 2, 4096)}",
-        f"-rss_limit_mb={peak + MAX_MEMORY}",
+        f"-rss_limit_mb={MAX_PROCESS}",
         f"-timeout={HANG}",
         f"-dict={write(folder / 'dictionary')}",
         f"-artifact_prefix={folder}/",

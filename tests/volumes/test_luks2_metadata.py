@@ -63,7 +63,24 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Container:
 
 
 ABSENT = object()
-WRONG: tuple[object, ...] = (ABSENT, None, "", "x", 0, -1, 1.5, True, [], {}, ["7"], [0], "-1", str(1 << 64), "512", "9999999999999")
+WRONG: tuple[object, ...] = (
+    ABSENT,
+    None,
+    "",
+    "x",
+    0,
+    -1,
+    1.5,
+    True,
+    [],
+    {},
+    ["7"],
+    [0],
+    "-1",
+    str(1 << 64),
+    "512",
+    "9999999999999",
+)
 FIELDS = (
     *(("segments", "0", key) for key in ("type", "offset", "size", "iv_tweak", "encryption", "sector_size", "flags")),
     *(("segments", "0", "integrity", key) for key in ("type", "journal_encryption", "journal_integrity")),
