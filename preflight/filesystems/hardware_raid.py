@@ -91,7 +91,7 @@ def _ddf(source: BlockSource, tail: bytes, end: int) -> Superblock | None:
     if primary and (primary + 4 > source.size or source.read_at(primary, 4) != data[:4]):
         return None
     covered = data[:4] + b"\xff" * 4 + data[8:]
-    # Section 4.2 leaves open what the register begins with: FreeBSD inverts it before and behind, mdadm does not.
+    # mdadm writes the CRC without the inversions of ISO 3309; one with them is taken too.
     registers = (zlib.crc32(covered), zlib.crc32(covered, 0xFFFFFFFF) ^ 0xFFFFFFFF)
     crcs = [register.to_bytes(4, "big" if big else "little") for register in registers]
     problems: tuple[Problem, ...] = ()
