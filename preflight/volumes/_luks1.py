@@ -46,9 +46,9 @@ def read_header(source: BlockSource) -> Header:
     """What the header says. Raises what `read_at` raises."""
     header = parse_at(PHDR, source, 0, _WHERE)
     errors = _check_key_slots(header)
-    hash_spec = text(header.hash_spec)
+    hash_spec = (text(header.hash_spec) or "").lower()
     if hash_spec not in HASHES:
-        reason = f"hash_spec {str(hash_spec)[:32]!r} is no hash that cryptsetup has"
+        reason = f"hash_spec {hash_spec!r} is no hash that cryptsetup has"
         errors.append(StructureError(_WHERE, 72, reason))
     if header.key_bytes == 0:
         errors.append(StructureError(_WHERE, 108, "key_bytes 0, so there is no key"))

@@ -11,7 +11,7 @@ from preflight.binary import parse, text
 from preflight.errors import BudgetExhausted, OutOfBounds, ReadFailed, StructureError, UnreachableBytes
 from preflight.source import BlockSource
 from preflight.units import KiB
-from preflight.volumes._luks2_metadata import BINARY_SIZE, Metadata, read_metadata
+from preflight.volumes._luks2_metadata import BINARY_SIZE, Segment, read_segments
 
 MAGIC_1ST = b"LUKS\xba\xbe"
 MAGIC_2ND = b"SKUL\xba\xbe"
@@ -42,8 +42,8 @@ _SHA = ("sha1", "sha224", "sha256", "sha384", "sha512", "sha3-224", "sha3-256", 
 _BLAKE2 = tuple(f"blake2b-{bits}" for bits in (160, 256, 384, 512)) + tuple(
     f"blake2s-{bits}" for bits in (128, 160, 224, 256)
 )
-HASHES = frozenset((*_SHA, *_BLAKE2, "ripemd160", "whirlpool", "sm3", "stribog256", "stribog512"))
-"""What a header may name as its hash: cryptsetup has these, by one cryptographic library or another."""
+HASHES = frozenset((*_SHA, *_BLAKE2, "ripemd160", "rmd160", "whirlpool", "sm3", "stribog256", "stribog512"))
+"""What a header may name as its hash, in any case: cryptsetup has these, by one cryptographic library or another."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ class _Copy(msgspec.Struct, frozen=True):
     seqid: int
     label: str | None
     uuid: str | None
-    metadata: Metadata
+    segments: list[Segment]
 
 
 def read_header(source: BlockSource) -> Header:
@@ -92,7 +92,7 @@ def read_header(source: BlockSource) -> Header:
         return Header(label, uuid, None, errors)
     size = None
     try:
-        size = _payload_size(best.metadata, source.size, best.offset + BINARY_SIZE)
+        size = _payload_size(best.segments, source.size, best.offset + BINARY_SIZE)
     except StructureError as error:
         errors.append(error)
     return Header(best.label, best.uuid, size, errors)
@@ -130,15 +130,15 @@ def _checked_copy(source: BlockSource, offset: int, magic: bytes, where: str) ->
     if header.hdr_offset != offset or offset not in (0, header.hdr_size):
         raise StructureError(where, offset + 256, f"hdr_offset {header.hdr_offset}, but the copy lies at {offset}")
     area = source.read_at(offset + BINARY_SIZE, min(header.hdr_size, MAX_HEADER) - BINARY_SIZE)
-    algorithm = text(header.checksum_alg)
+    algorithm = (text(header.checksum_alg) or "").lower()
     if algorithm not in HASHES:
-        raise StructureError(where, offset + 72, f"checksum_alg {str(algorithm)[:32]!r} is no hash that cryptsetup has")
+        raise StructureError(where, offset + 72, f"checksum_alg {algorithm!r} is no hash that cryptsetup has")
     digest = _digest(algorithm, binary, area) if header.hdr_size <= MAX_HEADER else None
     if digest is not None and header.csum != digest.ljust(CSUM_SIZE, b"\0"):
         reason = f"csum {header.csum[: len(digest)].hex()}, the header has {digest.hex()}"
         raise StructureError(where, offset + CSUM_OFFSET, reason)
-    metadata = read_metadata(area, offset + BINARY_SIZE, header.hdr_size)
-    return _Copy(offset, header.hdr_size, header.seqid, text(header.label), text(header.uuid), metadata)
+    segments = read_segments(area, offset + BINARY_SIZE, header.hdr_size)
+    return _Copy(offset, header.hdr_size, header.seqid, text(header.label), text(header.uuid), segments)
 
 
 def _digest(algorithm: str, binary: bytes, area: bytes) -> bytes | None:
@@ -151,13 +151,13 @@ def _digest(algorithm: str, binary: bytes, area: bytes) -> bytes | None:
     return hashlib.new(algorithm, data).digest()
 
 
-def _payload_size(metadata: Metadata, total: int, offset: int) -> int | None:
+def _payload_size(segments: list[Segment], total: int, offset: int) -> int | None:
     """Bytes of all regular segments together, None where they are kept on another device.
 
     Raises `StructureError` at the JSON area, which begins at `offset`, where the device is too small for one.
     """
     size = 0
-    for segment in metadata.segments:
+    for segment in segments:
         if segment.offset == 0:
             return None  # a header apart from its payload
         length = max(0, total - segment.offset) if segment.size is None else segment.size

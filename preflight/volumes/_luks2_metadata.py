@@ -154,18 +154,10 @@ class Segment(NamedTuple):
     """None for what is left of the device."""
 
 
-class Metadata(NamedTuple):
-    """What the header needs of its JSON area."""
+def read_segments(area: bytes, offset: int, hdr_size: int) -> list[Segment]:
+    """The regular segments in their order, by the JSON area in the bytes `area`, which lie at `offset`.
 
-    segments: list[Segment]
-    """The regular ones, in their order; not the copies that a re-encryption keeps of its plans."""
-    end: int
-    """Where the area of the key slots ends, the first byte that payload may take."""
-
-
-def read_metadata(area: bytes, offset: int, hdr_size: int) -> Metadata:
-    """The JSON area in the bytes `area`, which lie at `offset`; `hdr_size` is of the whole copy of the header.
-
+    Left out are the copies that a re-encryption keeps of its plans. `hdr_size` is of the whole copy of the header.
     Raises `StructureError` at the first thing that cryptsetup refuses.
     """
     try:
@@ -182,7 +174,7 @@ def read_metadata(area: bytes, offset: int, hdr_size: int) -> Metadata:
                 raise _Refused(f"key slot {name} has no digest")
         encrypted = {name for _, digest in digests for name in digest.segments}
         end = 2 * hdr_size + _number(root.config.keyslots_size, "keyslots_size")
-        return Metadata(_segments(root, encrypted, end), end)
+        return _segments(root, encrypted, end)
     except _Refused as refused:
         raise StructureError(_WHERE, offset, str(refused)) from None
 

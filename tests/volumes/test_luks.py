@@ -57,8 +57,9 @@ def formatted(path: Path, key: Path, *options: str) -> Path:
     return path
 
 
-def test_a_real_luks1_container_says_what_cryptsetup_dumps(tmp_path: Path, key: Path) -> None:
-    path = formatted(tmp_path / "luks1", key, "--type", "luks1")
+@pytest.mark.parametrize("name", ["sha256", "SHA512"])
+def test_a_real_luks1_container_says_what_cryptsetup_dumps(name: str, tmp_path: Path, key: Path) -> None:
+    path = formatted(tmp_path / "luks1", key, "--type", "luks1", "--hash", name)
     dump = run("cryptsetup", "luksDump", path)
     payload = re.search(r"Payload offset:\s+(\d+)", dump)
     uuid = re.search(r"UUID:\s+(\S+)", dump)
