@@ -47,25 +47,21 @@ class _Keyslot(Struct):
     area: _Area
 
 
-class _Pbkdf2(Struct, tag_field="type", tag="pbkdf2"):
+class _Kdf(Struct):
+    type: Text
+
+
+class _Pbkdf2(Struct):
     hash: Text
     iterations: int
     salt: Text
 
 
-class _Argon2(Struct, tag_field="type"):
+class _Argon2(Struct):
     time: int
     memory: int
     cpus: int
     salt: Text
-
-
-class _Argon2i(_Argon2, tag="argon2i"):
-    pass
-
-
-class _Argon2id(_Argon2, tag="argon2id"):
-    pass
 
 
 class _Luks1Af(Struct):
@@ -81,7 +77,7 @@ class _RawArea(Struct):
 
 
 class _Luks2Keyslot(Struct):
-    kdf: _Pbkdf2 | _Argon2i | _Argon2id
+    kdf: _Kdf
     af: _Luks1Af
     area: _RawArea
 
@@ -143,6 +139,7 @@ class _Root(Struct):
 
 
 _KEYSLOTS_BY_TYPE: dict[str, type[Struct]] = {"luks2": _Luks2Keyslot, "reencrypt": _ReencryptKeyslot}
+_KDFS_BY_TYPE: dict[str, type[Struct]] = {"pbkdf2": _Pbkdf2, "argon2i": _Argon2, "argon2id": _Argon2}
 
 
 class Segment(NamedTuple):
@@ -170,8 +167,11 @@ def read_segments(area: bytes, offset: int, hdr_size: int) -> list[Segment]:
             _check_references(digest.keyslots, root.keyslots, f"digest {name}", "key slot")
             _check_references(digest.segments, root.segments, f"digest {name}", "segment")
         for name, keyslot in keyslots:
-            if keyslot.type == "luks2" and not any(name in digest.keyslots for _, digest in digests):
-                raise _Refused(f"key slot {name} has no digest")
+            count = sum(name in digest.keyslots for _, digest in digests)
+            if keyslot.type == "luks2" and count != 1:
+                raise _Refused(f"key slot {name} has {count or 'no'} digest{'s' * (count > 1)}, expected one")
+        if _reencrypts(root) != sum(keyslot.type == "reencrypt" for _, keyslot in keyslots):
+            raise _Refused("a re-encryption needs one key slot of its own and its name in the mandatory requirements")
         encrypted = {name for _, digest in digests for name in digest.segments}
         end = 2 * hdr_size + _number(root.config.keyslots_size, "keyslots_size")
         return _segments(root, encrypted, end)
@@ -249,8 +249,7 @@ def _keyslots(root: _Root, hdr_size: int) -> list[tuple[str, _Keyslot]]:
     for name, keyslot in keyslots:
         if int(name) >= MAX_KEYSLOTS:
             raise _Refused(f"key slot {name}, expected numbers below {MAX_KEYSLOTS}")
-        if keyslot.type in _KEYSLOTS_BY_TYPE:
-            _converted(root.keyslots[name], _KEYSLOTS_BY_TYPE[keyslot.type], f"key slot {name}")
+        _check_parameters(name, keyslot.type, root.keyslots[name])
         start = _number(keyslot.area.offset, f"offset of key slot {name}")
         size = _number(keyslot.area.size, f"size of key slot {name}")
         if start < begin or size == 0 or start + size > begin + keyslots_size:
@@ -262,6 +261,15 @@ def _keyslots(root: _Root, hdr_size: int) -> list[tuple[str, _Keyslot]]:
         if start < end:
             raise _Refused(f"the areas of key slots {name} and {other} overlap")
     return keyslots
+
+
+def _check_parameters(name: str, type_: str, value: Any) -> None:
+    """What a key slot of a known type must hold; its key derivation may be of a kind that came, or went, later."""
+    if type_ not in _KEYSLOTS_BY_TYPE:
+        return
+    keyslot = _converted(value, _KEYSLOTS_BY_TYPE[type_], f"key slot {name}")
+    if isinstance(keyslot, _Luks2Keyslot) and keyslot.kdf.type in _KDFS_BY_TYPE:
+        _converted(value["kdf"], _KDFS_BY_TYPE[keyslot.kdf.type], f"kdf of key slot {name}")
 
 
 def _segments(root: _Root, encrypted: set[str], end: int) -> list[Segment]:
@@ -297,10 +305,15 @@ def _segments(root: _Root, encrypted: set[str], end: int) -> list[Segment]:
             raise _Refused(f"segment {name} lies at {offset}, the headers and key slots end at {end}")
         regular.append(Segment(name, offset, size))
     _check_order(regular)
-    mandatory = [] if root.config.requirements is UNSET else root.config.requirements.mandatory
-    if any(name.startswith("online-reencrypt") for name in mandatory) and not {*backups}.issuperset(REENCRYPT_BACKUPS):
+    if _reencrypts(root) and not {*backups}.issuperset(REENCRYPT_BACKUPS):
         raise _Refused("a re-encryption has begun, but its backup segments are not there")
     return regular
+
+
+def _reencrypts(root: _Root) -> bool:
+    """Whether a re-encryption has begun."""
+    mandatory = [] if root.config.requirements is UNSET else root.config.requirements.mandatory
+    return any(name.startswith("online-reencrypt") for name in mandatory)
 
 
 def _check_order(segments: list[Segment]) -> None:

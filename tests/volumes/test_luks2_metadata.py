@@ -93,6 +93,7 @@ FIELDS = (
     *(("config", key) for key in ("json_size", "keyslots_size", "flags", "requirements")),
     *((key,) for key in ("keyslots", "tokens", "segments", "digests", "config")),
 )
+REENCRYPT_SLOT = {"type": "reencrypt", "mode": "reencrypt", "direction": "forward", "key_size": 1}
 INTEGRITY = {"type": "hmac(sha256)", "journal_encryption": "none", "journal_integrity": "none"}
 
 
@@ -179,6 +180,10 @@ def _begin(root: Root) -> int:
         (lambda root: root["digests"]["0"].update(keyslots=["0", "1", "2"]), False),
         (lambda root: root["keyslots"]["0"]["area"].update(offset=root["keyslots"]["1"]["area"]["offset"]), False),
         (lambda root: root["keyslots"]["1"].update(type="unknown", kdf=0, af=0), True),
+        (lambda root: root["keyslots"]["0"]["kdf"].update(type="argon2"), True),  # of headers from before the release
+        (lambda root: root["keyslots"]["0"]["kdf"].update(type="argon2id"), False),
+        (lambda root: root["digests"].update({"1": {**root["digests"]["0"], "keyslots": ["1"]}}), False),
+        (lambda root: root["keyslots"]["1"].update(REENCRYPT_SLOT), False),
         (lambda root: root["keyslots"]["0"]["area"].update(offset="28672"), False),
         (lambda root: root["tokens"].update({"99": {"type": "x", "keyslots": [], "free": [1, {}]}}), True),
         (lambda root: root["config"].update(requirements={"mandatory": ["online-reencrypt-v2"]}), False),
