@@ -34,6 +34,7 @@ FEWEST_NODES = 6  # what mkfs.btrfs writes: the roots of six trees
 DEV_ITEM_FSID = 0x11B  # in the superblock
 SYS_CHUNK_ARRAY = 0x32B
 BLOCK_GROUP_SYSTEM = 1 << 1
+MAX_CHUNK = (2**32 - 1) * STRIPE_LEN  # bytes: Linux numbers stripes with 32 bits
 
 FLAG_ERROR, FLAG_SEEDING = 1 << 2, 1 << 32
 FLAGS_KNOWN = (
@@ -72,7 +73,8 @@ def defects(superblock: Any, data: bytes) -> Iterator[tuple[str, int]]:
             yield f"{name} is {one[name]:#x}, expected is a multiple of {one.sectorsize}", field
     if one.bytes_used < FEWEST_NODES * one.nodesize:
         yield f"bytes_used is {one.bytes_used}, expected are at least {FEWEST_NODES} nodes of {one.nodesize}", 0x78
-    if one.total_bytes < one.dev_item_total_bytes and not one.flags & FLAG_SEEDING:
+    whole = one.dev_item_total_bytes // one.sectorsize * one.sectorsize  # old tools did not round
+    if one.total_bytes < whole and not one.flags & FLAG_SEEDING:
         yield f"total_bytes is {one.total_bytes}, this device alone has {one.dev_item_total_bytes}", 0x70
     if not one.num_devices:
         yield "num_devices is 0, expected is at least this one", 0x88
@@ -130,7 +132,7 @@ def _sys_chunk_array(one: Any, data: bytes) -> Iterator[tuple[str, int]]:
         for name, value, expected, offset in (
             ("type of the key", key.type, key.type == CHUNK_ITEM_KEY, position + 8),
             ("logical address", key.offset, key.offset % one.sectorsize == 0, position + 9),
-            ("length", item.length, item.length > 0 and item.length % one.sectorsize == 0, start),
+            ("length", item.length, 0 < item.length <= MAX_CHUNK and item.length % one.sectorsize == 0, start),
             ("stripe_len", item.stripe_len, item.stripe_len == STRIPE_LEN, start + 16),
             ("type", item.type, bool(item.type & BLOCK_GROUP_SYSTEM), start + 24),
             ("sector_size", item.sector_size, item.sector_size == one.sectorsize, start + 40),

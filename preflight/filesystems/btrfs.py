@@ -13,7 +13,7 @@ from preflight.errors import OutOfBounds
 from preflight.facts import Problem
 from preflight.filesystems import FileSystemReader, Superblock
 from preflight.filesystems._btrfs_checksums import CSUM_SIZE, checksum
-from preflight.filesystems._btrfs_geometry import FLAG_ERROR, defects, unknown_compat_ro
+from preflight.filesystems._btrfs_geometry import FLAG_CHANGING_FSID_V2, FLAG_ERROR, defects, unknown_compat_ro
 from preflight.filesystems._fields import MAX_SIZE, label
 from preflight.source import BlockSource
 from preflight.units import KiB, MiB
@@ -59,12 +59,13 @@ SUPERBLOCK = Struct(
     "label" / Bytes(256),
 )
 
-MIN_SIZE = 1 * MiB  # libblkid's own limit
-
 
 def read(source: BlockSource) -> Superblock | None:
-    """The superblock at 64 KiB, or what its mirror says where the first was wiped."""
-    if source.size < MIN_SIZE:
+    """The superblock at 64 KiB, or what its mirror says where the first was wiped.
+
+    libblkid names none on less than 1 MiB; Linux looks there, and what is left of one is better named.
+    """
+    if source.size < PRIMARY_OFFSET + SUPERBLOCK_SIZE:
         return None
     data = source.read_at(PRIMARY_OFFSET, SUPERBLOCK_SIZE)
     if data[MAGIC_OFFSET : MAGIC_OFFSET + len(MAGIC)] == MAGIC:
@@ -122,6 +123,9 @@ def _verify(data: bytes, offset: int = PRIMARY_OFFSET) -> tuple[Problem, ...]:
 def _irregular(superblock: Any, offset: int) -> tuple[Problem, ...]:
     if superblock.flags & FLAG_ERROR:
         message = "flags has the bit ERROR (0x4): Linux met errors in it"
+        return (Problem("superblock-irregular", message, "btrfs superblock", offset + 0x38),)
+    if superblock.flags & FLAG_CHANGING_FSID_V2:
+        message = "flags has the bit CHANGING_FSID_V2: btrfstune has not finished, Linux since 6.7 does not mount it"
         return (Problem("superblock-irregular", message, "btrfs superblock", offset + 0x38),)
     unknown = unknown_compat_ro(superblock)
     if unknown:

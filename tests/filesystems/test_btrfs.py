@@ -173,6 +173,7 @@ def test_impossible_field_is_a_problem(fields: dict[str, int], offset: int, size
         ({"log_root": 512}, 0x60),
         ({"bytes_used": 6 * 16 * KiB - 1}, 0x78),
         ({"total_bytes": 5 * MiB - 1}, 0x70),
+        ({"total_bytes": 5 * MiB, "dev_item_total_bytes": 5 * MiB + 4096}, 0x70),
         ({"num_devices": 0}, 0x88),
         ({"sectorsize": 2048}, 0x90),
         ({"sectorsize": 0}, 0x90),
@@ -204,6 +205,7 @@ def test_what_no_kernel_mounts_is_reported_at_its_byte(fields: dict[str, int], o
         (0x32B + 8, b"\xe5"),  # type of the key
         (0x32B + 9, b"\x01"),  # logical address
         (0x33C, bytes(8)),  # length
+        (0x33C, (1 << 48).to_bytes(8, "little")),  # length: more stripes than 32 bits number
         (0x33C + 16, bytes(8)),  # stripe_len
         (0x33C + 24, b"\x01"),  # type: DATA
         (0x33C + 40, bytes(4)),  # sector_size
@@ -222,15 +224,27 @@ def test_stripes_beyond_the_array_are_told() -> None:
     assert [problem.offset for problem in found.problems] == [64 * KiB + 0xA0]
 
 
-@pytest.mark.parametrize(("fields", "offset"), [({"flags": 4}, 0x38), ({"compat_ro_flags": 16}, 0xB4)])
+@pytest.mark.parametrize(
+    ("fields", "offset"), [({"flags": 4}, 0x38), ({"flags": 1 << 36}, 0x38), ({"compat_ro_flags": 16}, 0xB4)]
+)
 def test_what_linux_mounts_all_the_same_is_irregular(fields: dict[str, int], offset: int) -> None:
     found = ask(FILESYSTEM, on_disk(superblock(**fields)))
     assert found is not None
     assert [(one.code, one.offset) for one in found.problems] == [("superblock-irregular", 64 * KiB + offset)]
 
 
-def test_disk_below_1_mib_holds_no_btrfs() -> None:
-    assert ask(FILESYSTEM, Memory((bytes(64 * KiB) + superblock()).ljust(MiB - 1, b"\0"))) is None
+def test_size_of_the_device_may_have_a_rest_below_a_sector() -> None:
+    found = ask(FILESYSTEM, on_disk(superblock(dev_item_total_bytes=5 * MiB + 2048)))
+    assert found is not None
+    assert not found.problems
+
+
+def test_superblock_is_named_where_libblkid_finds_the_disk_too_small() -> None:
+    damaged = superblock()[:-1] + b"x"
+    found = ask(FILESYSTEM, Memory(bytes(64 * KiB) + damaged))
+    assert found is not None
+    assert [problem.offset for problem in found.problems] == [64 * KiB]
+    assert ask(FILESYSTEM, Memory((bytes(64 * KiB) + damaged)[:-1])) is None
 
 
 @settings(max_examples=200, deadline=None)
