@@ -12,11 +12,13 @@ from typing import Any
 from construct import Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Padding, Struct
 
 from preflight.binary import crc32c, parse, uuid_text
+from preflight.errors import StructureError
 from preflight.facts import Problem
 from preflight.filesystems import FileSystemReader, Superblock
 from preflight.filesystems._ext_geometry import impossible
 from preflight.filesystems._ext_groups import read_groups
 from preflight.filesystems._ext_journal import check_inodes
+from preflight.filesystems._ext_mmp import check_mmp
 from preflight.filesystems._fields import MAX_SIZE, label
 from preflight.source import BlockSource
 
@@ -177,7 +179,7 @@ def read(source: BlockSource) -> Superblock | None:
         found = [_problem(reason, field) for reason, field in impossible(superblock, blocks)]
         if not found:
             groups, wrong = read_groups(source, superblock, blocks)
-            found += wrong or check_inodes(source, superblock, groups, blocks)
+            found += wrong or check_inodes(source, superblock, groups, blocks) or _mmp(source, superblock)
         problems += [*found, *_irregular(superblock)]
     if superblock.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM:
         # libblkid since 2.40 does not name a file system whose checksum differs; a damaged one is better named.
@@ -237,11 +239,22 @@ def _size(superblock: Any) -> tuple[int | None, list[Problem]]:
     return size, []
 
 
+def _mmp(source: BlockSource, superblock: Any) -> tuple[Problem, ...]:
+    """What is wrong with its block; one that is out of reach is told with the size of the file system."""
+    try:
+        return check_mmp(source, superblock)
+    except StructureError:
+        return ()
+
+
 def _irregular(superblock: Any) -> Iterator[Problem]:
     """What Linux mounts all the same, but not as one would like it to."""
     if superblock.s_state & EXT2_ERROR_FS:
         message = "s_state has the bit ERROR_FS (0x2): Linux met errors in it, and e2fsck has not been run since"
         yield Problem("superblock-irregular", message, "ext superblock", SUPERBLOCK_OFFSET + 0x3A)
+    if superblock.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL and superblock.s_journal_dev:
+        message = f"s_journal_dev is {superblock.s_journal_dev:#x}: the journal is on another disk, which must be there"
+        yield Problem("superblock-irregular", message, "ext superblock", SUPERBLOCK_OFFSET + 0xE4)
     unknown = superblock.s_feature_ro_compat & ~EXT4_FEATURE_RO_COMPAT_SUPP
     if unknown:
         message = f"s_feature_ro_compat has the bits {unknown:#x}: Linux mounts it for reading only"

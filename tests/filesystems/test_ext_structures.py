@@ -160,9 +160,37 @@ def test_a_superblock_that_names_no_journal_is_told(tmp_path: Path, disks: dict[
     refused(tmp_path / "disk")
 
 
-def test_a_journal_on_another_device_is_no_defect(tmp_path: Path, disks: dict[str, Disk]) -> None:
+def test_a_journal_on_another_device_is_told_without_calling_it_damaged(tmp_path: Path, disks: dict[str, Disk]) -> None:
     changes = (1024 + 0xE0, word(0)), (1024 + 0xE4, word(0x801))
-    assert problems(tmp_path / "disk", disks["ext3"].data, *changes) == ()
+    (found,) = problems(tmp_path / "disk", disks["ext3"].data, *changes)
+    assert (found.code, found.offset) == ("superblock-irregular", 1024 + 0xE4)
+
+
+@pytest.mark.parametrize("checksums", ["metadata_csum", "^metadata_csum"])
+@pytest.mark.parametrize(
+    ("field", "value", "told_at"),
+    [
+        (0x0, 0x4D4D51, 0x0),
+        (0x3FC, 1, 0x3FC),
+        (0x4, 0xE24D4D50, 0x4),  # EXT4_MMP_SEQ_FSCK
+        (0x4, 0xE24D4CFF, None),  # the highest number of a host that has mounted it
+    ],
+)
+def test_a_damaged_mmp_block_is_told(
+    tmp_path: Path, checksums: str, field: int, value: int, told_at: int | None
+) -> None:
+    path = sparse(tmp_path / "disk", 16 * MiB)
+    run("mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-O", f"mmp,{checksums}", path)
+    data = path.read_bytes()
+    assert told(path) == ()
+    block = int.from_bytes(data[1024 + 0x168 :][:8], "little") * BLOCK
+    found = problems(path, data, (block + field, word(value)))
+    if checksums == "metadata_csum" and field == 0x4:
+        told_at = 0x3FC
+    if checksums == "^metadata_csum" and field == 0x3FC:
+        told_at = None
+    expected = [] if told_at is None else [("superblock-invalid", "ext mmp block", block + told_at)]
+    assert [(one.code, one.where, one.offset) for one in found] == expected
 
 
 def test_a_journal_that_extents_of_depth_1_lead_to_is_found(tmp_path: Path, disks: dict[str, Disk]) -> None:
