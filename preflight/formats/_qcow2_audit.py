@@ -30,7 +30,7 @@ from preflight.source import BlockSource
 from preflight.units import SECTOR, KiB, ceil_div
 
 MAX_AUDIT_BYTES = 256 * KiB  # of L2 tables: four of the usual size, which map 2 GiB of the guest
-MAX_AUDIT_TABLES = 16  # one read each
+MAX_AUDIT_TABLES = 512  # one read each; as many as fit into those bytes with the smallest clusters
 
 INVALID: ProblemCode = "qcow2-mapping-invalid"
 
@@ -103,7 +103,9 @@ class Audit:
             entries.extend(table.entries)
         clusters: set[int] = set()
         if union(entries) & COMPRESSED:
-            streams = list(filter(COMPRESSED.__and__, entries))
+            streams = array("Q", filter(COMPRESSED.__and__, entries))
+            if union(streams) & COPIED:
+                return False
             entries = array("Q", filterfalse(COMPRESSED.__and__, entries))
             starts = list(map(((1 << 62 - (self._header.cluster_bits - 8)) - 1).__and__, streams))
             clusters = {start >> self._header.cluster_bits for start in starts}
@@ -154,6 +156,8 @@ class Audit:
         if self._bitmap_wrong(entry, bitmap):
             return INVALID, "its subcluster bitmap contradicts itself or the entry"
         if entry & COMPRESSED:
+            if entry & COPIED:
+                return INVALID, "bit 63 is set, which no compressed cluster has"
             start, _ = compressed_extent(entry, self._header.cluster_bits)
             if self._stream_cut(entry):
                 return "truncated-file", f"compressed data is said to lie past the end of the file, {self._end:#x}"

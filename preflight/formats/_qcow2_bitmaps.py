@@ -16,8 +16,9 @@ from preflight.binary import parse_at
 from preflight.errors import StructureError
 from preflight.facts import Problem, ProblemCode
 from preflight.formats._qcow2_header import AUTOCLEAR_BITMAPS, EXTENSION_WHERE, WHERE, Header
+from preflight.formats._qcow2_mapping import OFFSET_MASK, words
 from preflight.source import BlockSource
-from preflight.units import align_up, ceil_div
+from preflight.units import KiB, align_up, ceil_div
 
 DIRECTORY_WHERE = "qcow2 bitmap directory"
 INVALID: ProblemCode = "qcow2-header-extension-invalid"
@@ -49,6 +50,10 @@ ENTRY = Struct(
 ENTRY_SIZE = 24
 KNOWN_FLAGS = 0b111
 IN_USE = 0b001  # not saved properly: QEMU does not load it
+TABLE_WHERE = "qcow2 bitmap table"
+MAX_TABLE_BYTES_READ = 4 * KiB  # of each bitmap: 512 entries, which the usual ones reach with disks of 16 TiB
+TABLE_RESERVED = 0xFF00_0000_0000_01FE
+ALL_ONES = 1  # in place of an offset
 
 
 def bitmaps_defects(source: BlockSource, header: Header, place: tuple[int, int] | None) -> Iterator[Problem]:
@@ -86,6 +91,7 @@ def bitmaps_defects(source: BlockSource, header: Header, place: tuple[int, int] 
 
 def _directory_defects(source: BlockSource, header: Header, start: int, size: int, number: int) -> Iterator[Problem]:
     offset, end = start, start + size
+    names: set[bytes] = set()
     for _ in range(min(number, MAX_ENTRIES_READ)):
         entry = parse_at(ENTRY, source, offset, DIRECTORY_WHERE) if offset + ENTRY_SIZE <= end else None
         following = align_up(offset + ENTRY_SIZE + entry.name_size + entry.extra_data_size, 8) if entry else end + 1
@@ -103,10 +109,38 @@ def _directory_defects(source: BlockSource, header: Header, start: int, size: in
             if wrong:
                 value = f"{reason} is {entry[reason]:#x}, which QEMU does not accept"
                 yield Problem(INVALID, value, DIRECTORY_WHERE, offset)
+                break
+        else:
+            name = source.read_at(offset + ENTRY_SIZE, entry.name_size)
+            if name in names:
+                yield Problem(INVALID, "two bitmaps have one name, which QEMU does not accept", DIRECTORY_WHERE, offset)
+            names.add(name)
+            yield from _table_defects(source, header, entry, offset)
         offset = following
     if number <= MAX_ENTRIES_READ and offset != end:
         reason = f"its {number} entries end at {offset:#x}, the directory at {end:#x}"
         yield Problem(INVALID, reason, DIRECTORY_WHERE, start)
+
+
+def _table_defects(source: BlockSource, header: Header, entry: Any, offset: int) -> Iterator[Problem]:
+    """What is wrong with the table of a bitmap that QEMU loads; its first defect. `entry` lies at byte `offset`."""
+    if entry.flags & IN_USE:
+        return
+    start, size = entry.bitmap_table_offset, entry.bitmap_table_size * 8
+    if start + size > source.size:
+        reason = f"a table of {size} bytes at {start:#x} passes the end of the file, {source.size:#x}"
+        yield Problem("truncated-file", reason, DIRECTORY_WHERE, offset)
+        return
+    for number, place in enumerate(words(source.read_at(start, min(size, MAX_TABLE_BYTES_READ)))):
+        host = place & OFFSET_MASK
+        if place & TABLE_RESERVED or (host and (place & ALL_ONES or host % header.cluster_size)):
+            reason = f"entry {number} is {place:#018x}, with reserved bits set or an offset that is not a whole cluster"
+            yield Problem(INVALID, reason, TABLE_WHERE, start + number * 8)
+            return
+        if host >= source.size:
+            reason = f"entry {number} is {place:#018x}, past the end of the file, {source.size:#x}"
+            yield Problem("truncated-file", reason, TABLE_WHERE, start + number * 8)
+            return
 
 
 def _table_size_wrong(header: Header, entry: Any) -> bool:

@@ -115,17 +115,6 @@ def test_snapshots_are_listed_and_told(tmp_path: Path) -> None:
         assert ours["disk_size"] == 64 * MiB
 
 
-def test_a_bitmap_is_counted(tmp_path: Path) -> None:
-    path = tmp_path / "disk.qcow2"
-    run("qemu-img", "create", "-q", "-f", "qcow2", path, "64M")
-    run("qemu-img", "bitmap", "--add", path, "backup")
-    run("qemu-img", "bitmap", "--add", "-g", "4M", path, "another")
-    container = open_path(path)
-    assert container.problems == ()
-    assert container.format_details["bitmaps"] == 2
-    assert container.format_details["autoclear_features"] == ["bitmaps"]
-
-
 def test_a_disk_with_all_tables_in_use_costs_few_reads(tmp_path: Path) -> None:
     path = tmp_path / "disk.qcow2"
     run("qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", path, "100G")
@@ -435,28 +424,6 @@ def test_extensions_end_before_the_backing_file_name() -> None:
     assert ("qcow2-header-extension-invalid", 104) in told(data)
 
 
-@pytest.mark.parametrize(
-    ("nb_bitmaps", "reserved", "size", "offset", "code", "field"),
-    [
-        (0, 0, 24, DATA, "qcow2-header-extension-invalid", 112),
-        (65536, 0, 24 * 65536, DATA, "qcow2-header-extension-invalid", 112),
-        (1, 1, 32, DATA, "qcow2-header-extension-invalid", 116),
-        (1, 0, 1 << 30, DATA, "qcow2-header-extension-invalid", 120),
-        (1, 0, 32, DATA + 8, "qcow2-header-extension-invalid", 128),
-        (1, 0, 32, 1 << 40, "truncated-file", 128),
-        (2, 0, 48, DATA, "qcow2-header-extension-invalid", DATA + 32),
-    ],
-)
-def test_a_broken_bitmap_directory_is_told(
-    nb_bitmaps: int, reserved: int, size: int, offset: int, code: str, field: int
-) -> None:
-    data = struct.pack(">IIQQ", nb_bitmaps, reserved, size, offset)
-    # one entry: table at 5 clusters, 1 entry long, granularity 2**16, name "b"
-    entry = struct.pack(">QIIBBHI", DATA, 1, 0, 1, 16, 1, 0) + b"b".ljust(8, b"\0")
-    content = image(autoclear_features=1, extensions=extension(0x23852875, data), extra=entry.ljust(CLUSTER, b"\0"))
-    assert (code, field) in told(content)
-
-
 # Q11: snapshots
 
 
@@ -540,6 +507,7 @@ def test_a_table_without_entries_in_a_file_below_one_cluster_passes_no_end(l1: t
         ([4 * CLUSTER], "qcow2-mapping-invalid", 0),
         ([l2_entry(DATA, compressed=True), DATA], "qcow2-mapping-invalid", 1),
         ([l2_entry(DATA, compressed=True)] * 2, "qcow2-mapping-invalid", 1),
+        ([0, l2_entry(DATA, compressed=True) | COPIED], "qcow2-mapping-invalid", 1),
         ([l2_entry(100, compressed=True)], "qcow2-mapping-invalid", 0),
         ([l2_entry(4 * CLUSTER + 512, compressed=True)], "qcow2-mapping-invalid", 0),
         ([l2_entry(DATA + CLUSTER, compressed=True)], "truncated-file", 0),
@@ -556,6 +524,22 @@ def test_right_l2_entries_are_accepted() -> None:
     container = open_bytes(image(l2=entries, extra=bytes(3 * CLUSTER)))
     assert container.problems == ()
     assert container.format_details["audited_l2_tables"] == "1 of 1"
+
+
+def test_every_table_of_small_clusters_is_audited(tmp_path: Path) -> None:
+    path = tmp_path / "disk.qcow2"
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=512", path, "8M")
+    run("qemu-io", "-f", "qcow2", "-c", "write 0 8M", path)
+    container = open_path(path)
+    assert container.problems == ()
+    assert container.format_details["audited_l2_tables"] == "256 of 256"  # of 64 entries for 512 bytes each
+    data = bytearray(path.read_bytes())
+    l1 = int.from_bytes(data[40:48])
+    last = int.from_bytes(data[l1 + 255 * 8 : l1 + 256 * 8]) & ~COPIED
+    data[last + 6 : last + 8] = b"\x01\x00"
+    assert told(bytes(data)) == [("qcow2-mapping-invalid", last)]
+    (tmp_path / "wrong.qcow2").write_bytes(data)
+    run("qemu-img", "check", "-f", "qcow2", tmp_path / "wrong.qcow2", ok=(2,))
 
 
 @pytest.mark.parametrize(
