@@ -21,7 +21,22 @@ LINUX_HEADER, LINUX_HEADER_AT = b"HdrS", 0x202
 DISC_SECTOR = 2 * KiB
 XZ_MEMORY = 64 * MiB  # the dictionary of `xz -9`
 
-DISKS = ("raw", "vhd", "qcow2", "vhdx", "vmdk", "vdi", "qed", "qcow", "parallels", "iso9660", "luks", "ewf")
+DISKS = (
+    "raw",
+    "vhd",
+    "qcow2",
+    "vhdx",
+    "vmdk",
+    "vdi",
+    "qed",
+    "qcow",
+    "parallels",
+    "bochs",
+    "cloop",
+    "iso9660",
+    "luks",
+    "ewf",
+)
 """Formats whose endings say that a file is a disk. A dmg is how programs come to macOS, and is looked at nowhere."""
 WRAPPERS = ("gzip", "xz", "zstd", "bzip2", "zip", "tar", "7z")
 """Those whose endings may follow that of a disk."""

@@ -61,6 +61,7 @@ ProblemCode = Literal[
     "qcow2-snapshots",
     # a container that is only recognised
     "container-header-invalid",
+    "container-not-closed",  # by the program that wrote to it last
     # partition tables
     "mbr-boot-flag-invalid",
     "mbr-entry-invalid",

@@ -24,6 +24,11 @@ def invalid(where: str, offset: int | None, message: str) -> Problem:
     return Problem("container-header-invalid", message, where, offset)
 
 
+def not_closed(where: str, offset: int, message: str) -> Problem:
+    """What was written last may not be in place: the program that had the container open has not closed it."""
+    return Problem("container-not-closed", message, where, offset)
+
+
 def require(condition: bool, where: str, layout: Struct, field: str, reason: str, base: int = 0) -> None:
     """Raise a `StructureError` at `field` of the `layout` that lies at byte `base`, unless `condition` holds."""
     if not condition:

@@ -10,7 +10,7 @@ from construct import Bytes, Int8ub, Int16ub, Int32ub, Int32ul, Int64ub, Int64ul
 
 from preflight import binary
 from preflight.formats import Container, Format
-from preflight.formats._recognised import MAX_SIZE, head, open_named, require
+from preflight.formats._recognised import MAX_SIZE, head, not_closed, open_named, require
 from preflight.source import BlockSource
 from preflight.units import SECTOR, KiB, MiB, align_up, is_power_of_two
 
@@ -47,6 +47,7 @@ VdiHeader = Struct(
 
 QED_MAGIC = b"QED\0"
 QED_FEATURES = 0b111  # 0 backing file, 1 needs check, 2 backing file is raw
+QED_NEED_CHECK = 0b10
 
 QedHeader = Struct(
     "magic" / Bytes(4),
@@ -82,6 +83,7 @@ QcowHeader = Struct(
 PARALLELS_MAGIC = b"WithoutFreeSpace"
 PARALLELS_MAGIC_EXT = b"WithouFreSpacExt"
 PARALLELS_VERSION = 2
+PARALLELS_IN_USE = 0x746F_6E59
 
 ParallelsHeader = Struct(
     "magic" / Bytes(16),
@@ -168,7 +170,8 @@ def _qed(source: BlockSource) -> Container:
         reach = header.header_size * cluster
         check(offset + size <= reach, "backing_filename_offset", f"is {offset}, past the header of {reach} bytes")
         details["backing_file"] = binary.text(source.read_at(offset, size))
-    return Container("qed", None, header.image_size, format_details=details)
+    problems = (not_closed(where, 16, "features has the bit NEED_CHECK"),) if header.features & QED_NEED_CHECK else ()
+    return Container("qed", None, header.image_size, format_details=details, problems=problems)
 
 
 def _qcow(source: BlockSource) -> Container:
@@ -217,7 +220,9 @@ def _parallels(source: BlockSource) -> Container:
         "cylinders": header.cylinders,
         "extended": header.magic == PARALLELS_MAGIC_EXT,
     }
-    return Container("parallels", None, sectors * SECTOR, format_details=details)
+    in_use = header.in_use == PARALLELS_IN_USE
+    problems = (not_closed(where, 44, "in_use says that a program has it open"),) if in_use else ()
+    return Container("parallels", None, sectors * SECTOR, format_details=details, problems=problems)
 
 
 _READERS = {"vdi": _vdi, "qed": _qed, "qcow": _qcow, "parallels": _parallels}

@@ -20,6 +20,8 @@ ENDINGS: dict[str, tuple[str, ...]] = {
     "qed": (".qed",),
     "qcow": (".qcow",),
     "parallels": (".hdd", ".hds"),
+    "bochs": (".bochs",),
+    "cloop": (".cloop",),
     "iso9660": (".iso",),
     "luks": (".luks",),
     "gzip": (".gz", ".tgz"),
@@ -47,6 +49,8 @@ _MAGICS = (
     (0, b"COWD", "vmdk"),
     (0, b"\xbe\xba\xfe\xca\0\0\0\0", "vmdk"),
     (0, b"#", "vmdk"),  # its text descriptor
+    (0, b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop", "cloop"),
+    (0, b"Bochs Virtual HD Image\0", "bochs"),
     (0, b"EVF", "ewf"),
     (0, b"LVF", "ewf"),
     (0, b"LEF2", "ewf"),

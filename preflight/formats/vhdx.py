@@ -13,13 +13,14 @@ from preflight import binary
 from preflight.errors import OutOfBounds, StructureError
 from preflight.facts import Problem
 from preflight.formats import Container, Format
-from preflight.formats._recognised import head, invalid, open_named, require
+from preflight.formats._recognised import head, invalid, not_closed, open_named, require
 from preflight.source import BlockSource, Window
 from preflight.units import KiB, MiB, TiB, is_power_of_two
 
 SIGNATURE = b"vhdxfile"
 HEADER_OFFSETS = (64 * KiB, 128 * KiB)
 HEADER_SIZE = 4 * KiB
+LOG_GUID = 48  # byte of it in a header
 REGION_TABLE_OFFSETS = (192 * KiB, 256 * KiB)
 REGION_TABLE_SIZE = 64 * KiB
 MAX_ENTRIES = 2047  # what fits into 64 KiB, in a region table and in a metadata table
@@ -70,8 +71,12 @@ def _verify(data: bytes, signature: bytes, where: str, offset: int) -> None:
 
 
 def _current_header(source: BlockSource) -> tuple[Any, list[Problem]]:
-    """The valid header with the greater sequence number; one damaged copy is a problem, two are an error."""
-    found, problems = [], []
+    """The valid header with the greater sequence number; one damaged copy is a problem, two are an error.
+
+    Where it names a log, that is a problem too: who opens the disk has to replay it first (section 2.3).
+    """
+    found: list[tuple[int, Any]] = []
+    problems = []
     for number, offset in enumerate(HEADER_OFFSETS, 1):
         where = f"vhdx header {number}"
         try:
@@ -79,17 +84,17 @@ def _current_header(source: BlockSource) -> tuple[Any, list[Problem]]:
             _verify(data, b"head", where, offset)
             header = binary.parse(Header, data, where, offset)
             require(header.version == 1, where, Header, "version", f"is {header.version}, expected 1", offset)
-            found.append(header)
+            found.append((offset, header))
         except OutOfBounds:
             raise
         except StructureError as error:
             problems.append(invalid(error.where, error.offset, error.reason))
     if not found:
         raise StructureError("vhdx header 1", HEADER_OFFSETS[0], f"neither copy is valid: {problems[0].message}")
-    header = max(found, key=lambda header: int(header.sequence_number))
-    require(
-        header.version == 1, "vhdx header", Header, "version", f"is {header.version}, expected 1", HEADER_OFFSETS[0]
-    )
+    offset, header = max(found, key=lambda one: int(one[1].sequence_number))
+    if any(header.log_guid):
+        reason = f"log_guid is {binary.guid_text(header.log_guid)}: the log may hold writes that are not in place yet"
+        problems.append(not_closed("vhdx header", offset + LOG_GUID, reason))
     return header, problems
 
 

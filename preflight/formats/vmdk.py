@@ -14,7 +14,7 @@ from preflight import binary
 from preflight.errors import OutOfBounds, StructureError
 from preflight.facts import Problem
 from preflight.formats import Container, Format
-from preflight.formats._recognised import MAX_SIZE, head, invalid, open_named, require
+from preflight.formats._recognised import MAX_SIZE, head, invalid, not_closed, open_named, require
 from preflight.source import BlockSource
 from preflight.units import SECTOR, KiB, MiB, is_power_of_two
 
@@ -106,7 +106,9 @@ def _sparse(source: BlockSource) -> Container:
         "grain_size": grain * SECTOR,
         "compress_algorithm": COMPRESSION.get(header.compress_algorithm, str(header.compress_algorithm)),
     }
-    problems: tuple[Problem, ...] = ()
+    problems: list[Problem] = []
+    if header.unclean_shutdown:
+        problems.append(not_closed(where, base + 72, "unclean_shutdown is set"))
     if descriptor_at[0]:
         try:
             offset, size = descriptor_at
@@ -114,10 +116,10 @@ def _sparse(source: BlockSource) -> Container:
             if any(data):  # an extent of a disk in several files has room for one, and none in it
                 details |= _descriptor(data, offset)[0]
         except OutOfBounds as error:
-            problems = (invalid("vmdk descriptor", error.offset, error.reason),)
+            problems.append(invalid("vmdk descriptor", error.offset, error.reason))
         except StructureError as error:
-            problems = (invalid(error.where, error.offset, error.reason),)
-    return Container("vmdk", None, header.capacity * SECTOR, format_details=details, problems=problems)
+            problems.append(invalid(error.where, error.offset, error.reason))
+    return Container("vmdk", None, header.capacity * SECTOR, format_details=details, problems=tuple(problems))
 
 
 def _cowd(source: BlockSource) -> Container:

@@ -245,15 +245,18 @@ def corrupt_bit(image: Image, limits: Limits, declared: Declared) -> Iterator[Br
 
 @rule
 def dirty_bit(image: Image, limits: Limits, declared: Declared) -> Iterator[Breach]:
-    """A qcow2 image was not closed cleanly.
+    """The image was not closed cleanly.
 
-    What: the incompatible feature bit "dirty" is set: reference counts may be stale.
+    What: the incompatible feature bit "dirty" of a qcow2 image is set: reference counts may be stale. Or what VHDX,
+    VMDK, QED or Parallels have for it: a log that is not empty, or a flag.
     Why: the machine may have been running, or was killed; its file systems may be inconsistent too.
-    Remedy: shut the machine down, then let qemu-img rebuild the reference counts.
-    Source: qcow2 specification, incompatible_features bit 0.
+    Remedy: shut the machine down, then let qemu-img repair what is left open.
+    Source: qcow2 specification, incompatible_features bit 0; [MS-VHDX], LogGuid.
     """
-    remedy = f"Shut the machine down, then run: qemu-img check -f qcow2 -r all {quoted(image.path)}"
-    yield from breaches(image, remedy, "qcow2-dirty")
+    repair = f"qemu-img check -f {image.format} -r all {quoted(image.path)}"
+    if image.format == "vmdk":  # which qemu-img does not repair
+        repair = f"vmware-vdiskmanager -R {quoted(image.path)}"
+    yield from breaches(image, f"Shut the machine down, then run: {repair}", "qcow2-dirty", "container-not-closed")
 
 
 @rule

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preflight.formats import _contents, _tar, plain
+from preflight.formats import _contents, _tar, index, plain
 from preflight.formats._contents import MAX_INFLATED, contents, name_of
-from preflight.source import FileSource, Memory
+from preflight.source import Buffered, FileSource, Memory
 from tests import tools
 from tests.formats.recognising import (
     Mutated,
@@ -35,7 +35,6 @@ INVALID = "container-header-invalid"
 PACKED = ("compressed-file", "the file", None)
 STREAMS = ("gzip", "xz", "zstd", "bzip2")
 ARCHIVES = ("zip", "tar", "7z")
-FOREIGN = ("vdi", "qed", "qcow", "parallels", "vmdk", "vhdx", "dmg", "ewf", "iso9660", "luks", "raw")
 NAMES = (*STREAMS, *ARCHIVES, "lfs-pointer", "empty", "text")
 DISK = bytes(510) + b"\x55\xaa" + bytes(200_000)  # a boot sector's signature, and nothing else
 ONE_XZ = lzma.compress(DISK)
@@ -598,10 +597,8 @@ def test_any_cut_and_any_tail_give_a_value_or_a_structure_error(image: str, leng
 def test_an_image_is_recognised_with_few_reads(tmp_path: Path) -> None:
     path = tools.sparse(tmp_path / "disk.raw", 10 * MIB)
     with FileSource(str(path)) as source:
-        recognised = {id(plugin(name)): plugin(name) for name in (*NAMES, *FOREIGN)}
-        for one in recognised.values():
-            one.claims(source)
-        assert source.reads <= 10
+        assert index.claims(Buffered(source)) == []
+        assert source.reads == 3  # the first sector, the last, and where discs have their descriptors
         assert source.bytes_read <= 8 * 1024
 
 

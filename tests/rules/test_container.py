@@ -8,10 +8,10 @@ from preflight.verdicts import Declared
 from tests import builders
 from tests.builders import breaches, found, image, problem, unread, verdict
 
-# CONTRACT.md, without those that import.
+# CONTRACT.md, without those that import, and what else is named.
 NAMES = [
     "vhdx", "vmdk", "vdi", "qed", "qcow", "parallels", "iso9660", "luks", "gzip", "xz",
-    "zstd", "bzip2", "zip", "tar", "7z", "dmg", "ewf", "lfs-pointer", "empty", "text",
+    "zstd", "bzip2", "zip", "tar", "7z", "dmg", "ewf", "lfs-pointer", "empty", "text", "bochs", "cloop",
 ]  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def test_a_format_is_refused_by_one_rule_and_not_by_several(name: str) -> None:
     assert len(refusals) == 1
 
 
-@pytest.mark.parametrize("name", ["vhdx", "vmdk", "vdi", "qed", "qcow", "parallels", "dmg"])
+@pytest.mark.parametrize("name", ["vhdx", "vmdk", "vdi", "qed", "qcow", "parallels", "dmg", "bochs", "cloop"])
 def test_what_qemu_reads_is_converted_by_it(name: str) -> None:
     (breach,) = breaches("format-not-importable", unread(name))
     assert breach.message == f"the image is {name}, accepted are RAW, VHD, qcow2"

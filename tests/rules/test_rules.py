@@ -22,6 +22,7 @@ WARNINGS: dict[ProblemCode, str] = {
     "vhd-footer-511": "the specification asks readers to accept it",
     "vhd-sizes-differ": "Hyper-V rounds the geometry down, so that its ordinary images have two sizes",
     "qcow2-dirty": "the guest's data is whole, only reference counts are stale",
+    "container-not-closed": "of a format that is refused by itself",
     "qcow2-snapshots": "the current state is whole",
     "gpt-backup-misplaced": "what a disk shows that was enlarged after it was partitioned; the primary table is whole",
     "gpt-protective-mbr-missing": "beside another table: left behind by an earlier use of the disk",
