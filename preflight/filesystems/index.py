@@ -147,6 +147,10 @@ def recognise(source: BlockSource, *, whole_disk: bool) -> tuple[list[str], Stru
     modules: dict[str, None] = {}
     failure: StructureError | None = None
     blank: bool | None = None
+    try:
+        head = source.read_at(0, min(len(BLANK), source.size))  # where most of the places are
+    except StructureError:
+        head = b""  # each of them is asked for itself
     for place in PLACES:
         if place.whole_disk and not whole_disk:
             continue
@@ -159,10 +163,13 @@ def recognise(source: BlockSource, *, whole_disk: bool) -> tuple[list[str], Stru
         try:
             if place.if_blank:
                 if blank is None:
-                    blank = source.read_at(0, len(BLANK)) == BLANK
+                    blank = (head or source.read_at(0, len(BLANK))) == BLANK
                 if not blank:
                     continue
-            found = place.magics.get(source.read_at(offset, width))
+            if offset + width <= len(head):
+                found = place.magics.get(head[offset : offset + width])
+            else:
+                found = place.magics.get(source.read_at(offset, width))
         except StructureError as error:
             failure = failure or error
             continue
