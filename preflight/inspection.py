@@ -256,7 +256,9 @@ class _Walk:
             for partition in layout.partitions
             if partition.type not in _MBR_CONTAINERS and partition.start < disk.size
         ]
-        if layout.table.type == "none" or container.format == "iso9660":
+        # A table without partitions is a boot sector that a file system brings, or leaves in its first kilobyte.
+        empty = layout.table.type == "mbr" and not layout.partitions
+        if layout.table.type == "none" or empty or container.format == "iso9660":
             areas.insert(0, _Area("disk", (), 0, disk))
         self._contents(areas)
         return layout.table

@@ -156,6 +156,20 @@ def test_a_file_system_on_the_whole_disk_is_found(tmp_path: Path, kind: str) -> 
     assert image.problems == ()
 
 
+def test_a_file_system_behind_a_table_without_partitions_is_found(tmp_path: Path) -> None:
+    path = disks.ext4(tmp_path / "disk", 64 * MiB)
+    with path.open("r+b") as file:
+        file.seek(510)
+        file.write(b"\x55\xaa")
+    image = seen(path)
+    probed = dict(line.split("=", 1) for line in run("blkid", "-p", "-o", "export", path).splitlines())
+    assert (probed["PTTYPE"], probed["TYPE"]) == ("dos", "ext4")
+    assert image.partition_table is not None
+    assert (image.partition_table.type, image.partitions) == ("mbr", ())
+    assert kinds(image) == {"disk": "ext4"}
+    assert image.problems == ()
+
+
 def test_a_blank_disk_has_nothing_and_no_guest(tmp_path: Path) -> None:
     image = seen(sparse(tmp_path / "blank.raw", 10 * MiB))
     assert (image.format, image.guest, image.partitions, image.filesystems) == ("raw", None, (), ())
