@@ -71,14 +71,14 @@ LAYOUTS3 = {
 }
 STATE_BITS = 0x0003  # MINIX_VALID_FS, MINIX_ERROR_FS
 
-EXT_MAGIC_OFFSET = OFFSET + 0x38
-EXT_MAGIC = b"\x53\xef"
+# Whose counts of inodes can look like the two bytes.
+OTHERS = {OFFSET + 0x38: b"\x53\xef", OFFSET: b"\xe2\xe1\xf5\xe0"}  # ext, EROFS
 
 
 def read(source: BlockSource) -> Superblock | None:
-    """The superblock, where its counts and its bit maps agree and no ext file system is there."""
+    """The superblock, where its counts and its bit maps agree and neither ext nor EROFS is there."""
     known = LAYOUTS.get(source.read_at(MAGIC_OFFSET, 2)) or LAYOUTS3.get(source.read_at(MAGIC3_OFFSET, 2))
-    if known is None or source.read_at(EXT_MAGIC_OFFSET, len(EXT_MAGIC)) == EXT_MAGIC:
+    if known is None or any(source.read_at(offset, len(magic)) == magic for offset, magic in OTHERS.items()):
         return None
     layout, version = known
     superblock = parse_at(layout, source, OFFSET, "Minix superblock")

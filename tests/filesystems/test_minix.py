@@ -94,6 +94,13 @@ def test_ext_is_not_minix() -> None:
     assert read(FILESYSTEM, change(superblock(), 1024 + 0x38, b"\x53\xef"), SIZE) is None
 
 
+def test_an_erofs_whose_count_of_inodes_is_the_magic_is_not_minix() -> None:
+    # libblkid since 2.42; `inos` of EROFS is eight bytes long and begins where version 1 has its magic
+    data = change(superblock3(), 1024, b"\xe2\xe1\xf5\xe0")
+    assert read(FILESYSTEM, superblock3(), SIZE) is not None
+    assert read(FILESYSTEM, data, SIZE) is None
+
+
 def test_real_ext2_with_the_magic_in_a_field_of_its_own_is_not_minix(tmp_path: Path) -> None:
     run("mke2fs", "-q", "-t", "ext2", path := sparse(tmp_path / "disk", SIZE))
     with path.open("r+b") as file:
