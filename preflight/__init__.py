@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from preflight.facts import Problem as Problem
     from preflight.facts import Unknown as Unknown
     from preflight.guest_facts import Guest as Guest
+    from preflight.import_requests import ImportRequest as ImportRequest
     from preflight.limits import Limits as Limits
     from preflight.verdicts import Declared as Declared
     from preflight.verdicts import Finding as Finding
-    from preflight.verdicts import ImportRequest as ImportRequest
     from preflight.verdicts import Report as Report
 
 __version__ = "0.1.0"
@@ -42,7 +42,7 @@ _HOMES = {
     "Limits": "limits",
     "Declared": "verdicts",
     "Finding": "verdicts",
-    "ImportRequest": "verdicts",
+    "ImportRequest": "import_requests",
     "Report": "verdicts",
 }
 

@@ -9,8 +9,9 @@ import msgspec
 from preflight import checking, declaring, inspection, profiles, targets
 from preflight.errors import NotReady
 from preflight.facts import Image
+from preflight.import_requests import ImportRequest
 from preflight.limits import Limits
-from preflight.verdicts import Declared, ImportRequest, Report, Role, sendable
+from preflight.verdicts import Declared, Report, Role, sendable
 
 
 def inspect(path: str | os.PathLike[str], *, guest: bool = True, limits: Limits | None = None) -> Image:

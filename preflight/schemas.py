@@ -17,7 +17,8 @@ import msgspec
 
 from preflight.decoding import INSPECTION, REPORT, fields
 from preflight.facts import Image, Unread
-from preflight.verdicts import ImportRequest, Report
+from preflight.import_requests import ImportRequest
+from preflight.verdicts import Report
 
 Schema = dict[str, Any]
 

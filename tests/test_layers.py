@@ -14,7 +14,7 @@ PACKAGE = ROOT / "preflight"
 
 # The layers of the design, lowest first; a module may import its own layer and those below.
 LAYERS = (
-    ("errors", "units", "limits", "facts", "guest_facts", "verdicts", "toml_lines", "path_patterns"),
+    ("errors", "units", "limits", "facts", "guest_facts", "verdicts", "import_requests", "toml_lines", "path_patterns"),
     ("source", "binary", "plugins", "tools", "containment", "sandbox", "_syscalls", "lzo1x"),
     ("formats", "tables", "volumes", "filesystems", "contents"),
     ("guests",),
@@ -28,14 +28,15 @@ LAYERS = (
 # Right of `Image` there is opinion and no I/O: these see nothing but facts, verdicts, and what is named here.
 OPINION = {
     "verdicts": {"facts", "units"},
+    "import_requests": {"facts"},
     "rules": {"facts", "guest_facts", "verdicts", "units", "rules"},
     "profiles": {"errors", "verdicts", "rules", "profiles"},
     "checking": {"errors", "facts", "guest_facts", "verdicts", "rules"},
     "reports": {"facts", "guest_facts", "verdicts", "units", "plugins", "rules", "reports"},
     "decoding": {"errors", "facts", "guest_facts", "verdicts"},
-    "schemas": {"facts", "verdicts", "decoding"},
+    "schemas": {"facts", "import_requests", "verdicts", "decoding"},
     "declaring": {"facts", "verdicts"},
-    "targets": {"facts", "verdicts", "units", "plugins", "targets"},
+    "targets": {"facts", "import_requests", "verdicts", "units", "plugins", "targets"},
     "baseline": {"checking", "errors", "facts", "reports", "verdicts"},
     "configuration": {"errors", "facts", "path_patterns", "profiles", "rules", "toml_lines", "verdicts"},
 }

@@ -13,8 +13,9 @@ from preflight.cli._configuring import Settings
 from preflight.cli._inspecting import inspected, parted, tell_unread
 from preflight.cli._output import Output, say
 from preflight.declaring import of_disks
+from preflight.import_requests import ImportRequest
 from preflight.reports import escape
-from preflight.verdicts import Declared, ImportRequest, Profile, Report, sendable
+from preflight.verdicts import Declared, Profile, Report, sendable
 
 
 @click.command("payload")

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from preflight import plugins
-from preflight.verdicts import Declared, DiskDeviceMapping, Features, ImportRequest, Report, Tag
+from preflight.import_requests import DiskDeviceMapping, Features, ImportRequest, Tag
+from preflight.verdicts import Declared, Report
 
 
 def _nothing(request: ImportRequest) -> Sequence[str]:

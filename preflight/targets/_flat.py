@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from preflight.import_requests import ImportRequest
 from preflight.targets import parameters
-from preflight.verdicts import ImportRequest
 
 
 def flat(request: ImportRequest) -> Iterator[tuple[str, str]]:

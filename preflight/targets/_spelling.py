@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from preflight.import_requests import ImportRequest
 from preflight.targets import parameters
-from preflight.verdicts import ImportRequest
 
 _DISKS = "DiskDeviceMapping"
 

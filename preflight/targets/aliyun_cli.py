@@ -5,10 +5,10 @@ Specification: aliyun-cli, cli/parser.go, read 2026-11-23, https://github.com/al
 
 from collections.abc import Iterator
 
+from preflight.import_requests import ImportRequest
 from preflight.targets import Target
 from preflight.targets._flat import flat
 from preflight.targets._quoting import shell_word
-from preflight.verdicts import ImportRequest
 
 
 def _render(request: ImportRequest) -> str:

@@ -6,10 +6,10 @@ Specification: Elastic Compute Service API, CreateImagePipeline, as in alibabacl
 https://api.aliyun.com/api/Ecs/2014-05-26/CreateImagePipeline
 """
 
+from preflight.import_requests import ImportRequest
 from preflight.targets import Target
 from preflight.targets._quoting import json_text
 from preflight.targets._spelling import Spelling, omitted, spelt
-from preflight.verdicts import ImportRequest
 
 _SPELLING = Spelling(
     tool="CreateImagePipeline",

@@ -1,8 +1,8 @@
 """The request as JSON, in the shape that the SDK's models take (`ImportImageRequest.from_map`)."""
 
+from preflight.import_requests import ImportRequest
 from preflight.targets import Target, parameters
 from preflight.targets._quoting import json_text
-from preflight.verdicts import ImportRequest
 
 
 def _render(request: ImportRequest) -> str:

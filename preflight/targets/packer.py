@@ -6,10 +6,10 @@ Specification: packer-plugin-alicloud, post-processor alicloud-import, read 2026
 https://developer.hashicorp.com/packer/integrations/hashicorp/alicloud/latest/components/post-processor/alicloud-import
 """
 
+from preflight.import_requests import ImportRequest
 from preflight.targets import Target
 from preflight.targets._hcl import block
 from preflight.targets._spelling import Spelling, omitted, spelt
-from preflight.verdicts import ImportRequest
 
 _SPELLING = Spelling(
     tool="alicloud-import",

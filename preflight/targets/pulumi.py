@@ -5,10 +5,10 @@ https://www.pulumi.com/registry/packages/alicloud/api-docs/ecs/imageimport/
 Pulumi YAML language reference, https://www.pulumi.com/docs/iac/languages-sdks/yaml/yaml-language-reference/
 """
 
+from preflight.import_requests import ImportRequest
 from preflight.targets import Target
 from preflight.targets._quoting import double_quoted
 from preflight.targets._spelling import Spelling, omitted, spelt
-from preflight.verdicts import ImportRequest
 
 _SPELLING = Spelling(
     tool="alicloud:ecs:ImageImport",

@@ -1,8 +1,8 @@
 """The request as a Python script that sends it with Alibaba Cloud's SDK."""
 
+from preflight.import_requests import ImportRequest
 from preflight.targets import Target, parameters
 from preflight.targets._quoting import double_quoted
-from preflight.verdicts import ImportRequest
 
 _SCRIPT = '''\
 """Sends this ImportImage request, once the image files are in their bucket. It needs the package

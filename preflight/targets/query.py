@@ -2,9 +2,9 @@
 
 from urllib.parse import quote
 
+from preflight.import_requests import ImportRequest
 from preflight.targets import Target
 from preflight.targets._flat import flat
-from preflight.verdicts import ImportRequest
 
 
 def _render(request: ImportRequest) -> str:

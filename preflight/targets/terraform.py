@@ -1,10 +1,10 @@
 """The request as a Terraform configuration, whole: the provider, which has the region, and the resource."""
 
+from preflight.import_requests import ImportRequest
 from preflight.targets import Target
 from preflight.targets._hcl import block
 from preflight.targets._spelling import omitted, spelt
 from preflight.targets._terraform import PROVIDER, SPELLING
-from preflight.verdicts import ImportRequest
 
 _REQUIRED = f"""\
 terraform {{

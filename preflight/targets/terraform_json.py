@@ -3,12 +3,12 @@
 Specification: Terraform, JSON Configuration Syntax, https://developer.hashicorp.com/terraform/language/syntax/json
 """
 
+from preflight.import_requests import ImportRequest
 from preflight.targets import Target
 from preflight.targets._hcl import literal_template
 from preflight.targets._quoting import json_text
 from preflight.targets._spelling import omitted, spelt
 from preflight.targets._terraform import PROVIDER, SPELLING
-from preflight.verdicts import ImportRequest
 
 
 def _render(request: ImportRequest) -> str:

@@ -5,9 +5,9 @@ Signature and common parameters (AccessKeyId, Timestamp and so on) are the calle
 
 from urllib.parse import quote
 
+from preflight.import_requests import ImportRequest
 from preflight.targets import Target
 from preflight.targets._flat import flat
-from preflight.verdicts import ImportRequest
 
 
 def _render(request: ImportRequest) -> str:

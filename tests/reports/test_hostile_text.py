@@ -18,8 +18,9 @@ import yaml
 
 from preflight import decoding, reports, targets
 from preflight.facts import Image, Unknown, Unread
+from preflight.import_requests import ImportRequest
 from preflight.reports import Kind, escape
-from preflight.verdicts import ImportRequest, Report
+from preflight.verdicts import Report
 from tests import builders
 from tests.reports.rendered import github_cells, rendered
 from tests.reports.runner import command

@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 
 from preflight.checking import check
+from preflight.import_requests import DiskDeviceMapping, Features, ImportRequest, Tag
 from preflight.targets import build_request
 from preflight.units import GiB
-from preflight.verdicts import Declared, DiskDeviceMapping, Features, ImportRequest, Tag
+from preflight.verdicts import Declared
 from tests import builders
 
 HOSTILE = (

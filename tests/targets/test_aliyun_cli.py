@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from preflight.import_requests import DiskDeviceMapping
 from preflight.targets.aliyun_cli import TARGET
 from preflight.targets.query import TARGET as QUERY
-from preflight.verdicts import DiskDeviceMapping
 from tests import tools
 from tests.targets import requests
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from preflight.import_requests import DiskDeviceMapping, ImportRequest
 from preflight.targets.packer import TARGET
-from preflight.verdicts import DiskDeviceMapping, ImportRequest
 from tests.targets import hcl, requests, schemas
 
 

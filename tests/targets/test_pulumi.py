@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from preflight.import_requests import ImportRequest
 from preflight.targets.pulumi import TARGET
-from preflight.verdicts import ImportRequest
 from tests.targets import requests, schemas
 
 

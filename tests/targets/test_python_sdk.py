@@ -9,9 +9,9 @@ import pytest
 from alibabacloud_ecs20140526 import models
 from alibabacloud_ecs20140526.client import Client
 
+from preflight.import_requests import ImportRequest
 from preflight.targets import parameters
 from preflight.targets.python_sdk import TARGET
-from preflight.verdicts import ImportRequest
 from tests.targets import requests
 from tests.targets.server import Server
 from tests.targets.test_sdks import told, wire

@@ -9,10 +9,10 @@ from alibabacloud_tea_openapi.utils_models import Config
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkecs.request.v20140526.ImportImageRequest import ImportImageRequest as OldImportImageRequest
 
+from preflight.import_requests import ImportRequest
 from preflight.targets.image_pipeline import TARGET as IMAGE_PIPELINE
 from preflight.targets.json import TARGET as JSON
 from preflight.targets.query import TARGET as QUERY
-from preflight.verdicts import ImportRequest
 from tests.targets import requests
 from tests.targets.server import Server
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from preflight.import_requests import DiskDeviceMapping
 from preflight.targets.terraform import TARGET as TERRAFORM
 from preflight.targets.terraform_json import TARGET as TERRAFORM_JSON
-from preflight.verdicts import DiskDeviceMapping
 from tests.targets import hcl, requests, schemas
 
 PROVIDERS = {"alicloud": {"source": "aliyun/alicloud", "version": ">= 1.225.0"}}
