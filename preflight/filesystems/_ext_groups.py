@@ -6,27 +6,25 @@ and fs/ext4/block_validity.c
 """
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, NamedTuple
 
-from preflight.binary import crc32c
 from preflight.errors import StructureError
 from preflight.facts import Problem
+from preflight.filesystems._ext_checksums import (
+    BG_CHECKSUM,
+    HIGH_HALVES,
+    descriptor_checksum,
+    stored_descriptor_checksum,
+)
 from preflight.filesystems._ext_geometry import (
-    EXT4_FEATURE_INCOMPAT_64BIT,
     EXT4_FEATURE_INCOMPAT_FLEX_BG,
     EXT4_FEATURE_INCOMPAT_META_BG,
-    EXT4_FEATURE_RO_COMPAT_METADATA_CSUM,
     desc_size_of,
     inode_size_of,
 )
 from preflight.source import BlockSource
 from preflight.units import KiB, ceil_div
 
-EXT4_FEATURE_INCOMPAT_CSUM_SEED = 0x2000
-EXT4_FEATURE_RO_COMPAT_GDT_CSUM = 0x0010
-BG_CHECKSUM = 0x1E  # bg_checksum; the 16 bits that follow it in a descriptor of 64 bytes begin at 0x20
-HIGH_HALVES = 0x20
 MAX_DESCRIPTOR_BYTES = 8 * KiB  # 128 groups of 128 MiB; those behind them have the same form
 WHERE = "ext group descriptors"
 
@@ -46,6 +44,19 @@ def read_groups(source: BlockSource, superblock: Any, blocks: int) -> tuple[tupl
     The superblock has a possible geometry. Nothing where these bytes are out of reach: who reads files will
     say so, and where the file system ends before, its size does.
     """
+    start, descriptors = _descriptors(source, superblock, blocks)
+    groups = _groups(start, descriptors)
+    problem = next(_defects(superblock, blocks, groups), None) or next(_checksums(superblock, descriptors, start), None)
+    return groups, () if problem is None else (problem,)
+
+
+def first_groups(source: BlockSource, superblock: Any, blocks: int) -> tuple[Group, ...]:
+    """As `read_groups`, and nothing is asked of them."""
+    return _groups(*_descriptors(source, superblock, blocks))
+
+
+def _descriptors(source: BlockSource, superblock: Any, blocks: int) -> tuple[int, list[bytes]]:
+    """The byte of the first descriptor, and the descriptors of the first groups."""
     block_size = 1024 << superblock.s_log_block_size
     size = desc_size_of(superblock)
     count = ceil_div(blocks - superblock.s_first_data_block, superblock.s_blocks_per_group)
@@ -56,11 +67,12 @@ def read_groups(source: BlockSource, superblock: Any, blocks: int) -> tuple[tupl
     try:
         data = source.read_at(start, count * size)
     except StructureError:
-        return (), ()
-    descriptors = [data[at : at + size] for at in range(0, len(data), size)]
-    groups = tuple(_group(one, start + index * size) for index, one in enumerate(descriptors))
-    problem = next(_defects(superblock, blocks, groups), None) or next(_checksums(superblock, descriptors, start), None)
-    return groups, () if problem is None else (problem,)
+        return start, []
+    return start, [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def _groups(start: int, descriptors: list[bytes]) -> tuple[Group, ...]:
+    return tuple(_group(one, start + index * len(one)) for index, one in enumerate(descriptors))
 
 
 def _group(descriptor: bytes, offset: int) -> Group:
@@ -113,49 +125,10 @@ def _descriptors_end(superblock: Any, blocks: int) -> int:
     return int(1024 // block_size + 1 + length + superblock.s_reserved_gdt_blocks)
 
 
-def seed(superblock: Any) -> int:
-    """What the checksums of the metadata begin with (metadata_csum)."""
-    if superblock.s_feature_incompat & EXT4_FEATURE_INCOMPAT_CSUM_SEED:
-        return int(superblock.s_checksum_seed)
-    return crc32c(superblock.s_uuid)
-
-
 def _checksums(superblock: Any, descriptors: list[bytes], start: int) -> Iterator[Problem]:
     """Descriptors whose checksum is wrong: Linux mounts such a file system for reading only."""
-    has_crc32c = superblock.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM
-    if has_crc32c:
-        first = seed(superblock)
-    elif superblock.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_GDT_CSUM:
-        first = _crc16(superblock.s_uuid, 0xFFFF)
-    else:
-        return
-    is_64bit = superblock.s_feature_incompat & EXT4_FEATURE_INCOMPAT_64BIT
     for index, data in enumerate(descriptors):
-        number = index.to_bytes(4, "little")
-        if has_crc32c:
-            covered = number + data[:BG_CHECKSUM] + bytes(2) + data[HIGH_HALVES:]
-            computed = crc32c(covered, first) & 0xFFFF
-        else:
-            computed = _crc16(number + data[:BG_CHECKSUM] + (data[HIGH_HALVES:] if is_64bit else b""), first)
-        stored = int.from_bytes(data[BG_CHECKSUM:HIGH_HALVES], "little")
-        if stored != computed:
+        computed, stored = descriptor_checksum(superblock, index, data), stored_descriptor_checksum(data)
+        if computed is not None and stored != computed:
             reason = f"bg_checksum of group {index} is {stored:#06x}, computed is {computed:#06x}"
             yield Problem("superblock-invalid", reason, WHERE, start + index * len(data) + BG_CHECKSUM)
-
-
-def _crc16(data: bytes, register: int) -> int:
-    """CRC-16 with the reversed polynomial 0xA001, as the feature uninit_bg has it."""
-    table = _crc16_table()
-    for byte in data:
-        register = table[(register ^ byte) & 0xFF] ^ register >> 8
-    return register
-
-
-@cache
-def _crc16_table() -> tuple[int, ...]:
-    table = []
-    for register in range(256):
-        for _ in range(8):
-            register = register >> 1 ^ (0xA001 if register & 1 else 0)
-        table.append(register)
-    return tuple(table)

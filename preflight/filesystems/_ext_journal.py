@@ -13,8 +13,15 @@ from construct import Bytes, Int8ub, Int16ul, Int32ub, Int32ul, Padding, Struct
 from preflight.binary import crc32c, parse
 from preflight.errors import StructureError
 from preflight.facts import Problem
-from preflight.filesystems._ext_geometry import EXT4_FEATURE_RO_COMPAT_METADATA_CSUM, inode_size_of
-from preflight.filesystems._ext_groups import Group, seed
+from preflight.filesystems._ext_checksums import (
+    L_I_CHECKSUM_LO,
+    has_inode_checksums,
+    inode_checksums,
+    inode_seed,
+    seed,
+)
+from preflight.filesystems._ext_geometry import inode_size_of
+from preflight.filesystems._ext_groups import Group
 from preflight.source import BlockSource
 
 EXT3_FEATURE_COMPAT_HAS_JOURNAL = 0x0004
@@ -30,19 +37,17 @@ INODE = Struct(
     "i_flags" / Int32ul,
     Padding(4),  # osd1
     "i_block" / Bytes(60),
-    "i_generation" / Bytes(4),
+    Padding(4),  # i_generation
     "i_file_acl_lo" / Int32ul,
     "i_size_high" / Int32ul,
     Padding(6),  # i_obso_faddr, l_i_blocks_high
     "l_i_file_acl_high" / Int16ul,
-    Padding(4),  # l_i_uid_high, l_i_gid_high
-    "l_i_checksum_lo" / Int16ul,
-    Padding(2),  # l_i_reserved
+    Padding(8),  # l_i_uid_high … l_i_reserved
 )
-CHECKSUM_LO, CHECKSUM_HI = 0x7C, 0x82
 I_MODE, I_SIZE, I_LINKS_COUNT, I_FLAGS, I_BLOCK, I_FILE_ACL = 0x0, 0x4, 0x1A, 0x20, 0x28, 0x68
 S_IFMT, S_IFDIR, S_IFREG = 0xF000, 0x4000, 0x8000
 EXT4_ENCRYPT_FL, EXT4_EXTENTS_FL, EXT4_INLINE_DATA_FL = 0x00000800, 0x00080000, 0x10000000
+EXT4_EA_INODE_FL = 0x00200000
 EXT4_EXT_MAGIC = 0xF30A
 EXTENT_HEADER = Struct("eh_magic" / Int16ul, "eh_entries" / Int16ul, "eh_max" / Int16ul, "eh_depth" / Int16ul)
 EXTENT_HEADER_SIZE, EXTENT_SIZE = 12, 12
@@ -116,6 +121,8 @@ def _root(source: BlockSource, superblock: Any, groups: tuple[Group, ...], block
         yield inode.problem(I_LINKS_COUNT, "i_links_count is 0, the root directory is deleted")
     if not inode.fields.i_size_lo:
         yield inode.problem(I_SIZE, "i_size is 0, the root directory is empty")
+    if inode.fields.i_flags & EXT4_EA_INODE_FL:
+        yield inode.problem(I_FLAGS, "i_flags has the bit EA_INODE (0x200000), which no directory has")
     yield from _checksum(superblock, inode)
     yield from _map(superblock, inode, blocks)
 
@@ -144,19 +151,11 @@ def _map(superblock: Any, inode: _Inode, blocks: int) -> Iterator[Problem]:
 
 
 def _checksum(superblock: Any, inode: _Inode) -> Iterator[Problem]:
-    if not superblock.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM:
+    if not has_inode_checksums(superblock):
         return
-    data = bytearray(inode.data)
-    stored, mask = inode.fields.l_i_checksum_lo, 0xFFFF
-    data[CHECKSUM_LO : CHECKSUM_LO + 2] = bytes(2)
-    if len(data) > GOOD_OLD_SIZE and int.from_bytes(data[GOOD_OLD_SIZE:][:2], "little") >= 4:  # i_extra_isize
-        stored |= int.from_bytes(data[CHECKSUM_HI : CHECKSUM_HI + 2], "little") << 16
-        data[CHECKSUM_HI : CHECKSUM_HI + 2] = bytes(2)
-        mask = 0xFFFF_FFFF
-    first = crc32c(inode.number.to_bytes(4, "little") + inode.fields.i_generation, seed(superblock))
-    computed = crc32c(bytes(data), first) & mask
+    stored, computed = inode_checksums(inode_seed(seed(superblock), inode.number, inode.data), inode.data)
     if stored != computed:
-        yield inode.problem(CHECKSUM_LO, f"i_checksum is {stored:#x}, computed is {computed:#x}")
+        yield inode.problem(L_I_CHECKSUM_LO, f"i_checksum is {stored:#x}, computed is {computed:#x}")
 
 
 def _journal(source: BlockSource, superblock: Any, groups: tuple[Group, ...], blocks: int) -> Iterator[Problem]:

@@ -11,8 +11,8 @@ from construct import Int32ul, Padding, Struct
 
 from preflight.binary import crc32c, parse
 from preflight.facts import Problem
+from preflight.filesystems._ext_checksums import seed
 from preflight.filesystems._ext_geometry import EXT4_FEATURE_INCOMPAT_MMP, EXT4_FEATURE_RO_COMPAT_METADATA_CSUM
-from preflight.filesystems._ext_groups import seed
 from preflight.source import BlockSource
 
 MMP = Struct(

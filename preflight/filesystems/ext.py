@@ -78,7 +78,10 @@ SUPERBLOCK = Struct(
     Padding(4),  # s_raid_stripe_width
     "s_log_groups_per_flex" / Int8ul,
     "s_checksum_type" / Int8ul,
-    Padding(250),  # s_encryption_level … s_lpf_ino and others
+    Padding(214),  # s_encryption_level … s_overhead_blocks and others
+    "s_backup_bgs_0" / Int32ul,
+    "s_backup_bgs_1" / Int32ul,
+    Padding(28),  # s_encrypt_algos … s_prj_quota_inum
     "s_checksum_seed" / Int32ul,
     Padding(12),  # s_wtime_hi … s_encoding_flags
     "s_orphan_file_inum" / Int32ul,

@@ -120,6 +120,15 @@ def test_a_root_directory_that_is_none_is_told(
     refused(tmp_path / "disk")
 
 
+def test_a_root_directory_with_the_flag_of_attributes_is_told(tmp_path: Path, disks: dict[str, Disk]) -> None:
+    flags = int.from_bytes(disks["ext3"].data[disks["ext3"].root + 0x20 :][:4], "little")
+    for flag in (0x200000, 0x10):  # EA_INODE, which Linux refuses and e2fsck takes away; IMMUTABLE, which is legal
+        found = problems(tmp_path / "disk", disks["ext3"].data, (disks["ext3"].root + 0x20, word(flags | flag)))
+        assert [(one.where, one.offset) for one in found] == (
+            [("ext inode 2", disks["ext3"].root + 0x20)] if flag == 0x200000 else []
+        )
+
+
 @pytest.mark.parametrize("kind", ["ext3", "uninit_bg", "ext4"])
 @pytest.mark.parametrize(("field", "value"), [(0x0, word(0x41ED, 2)), (0x1A, bytes(2)), (0x28, word(0xFFFF_FFF0))])
 def test_an_inode_of_a_journal_that_is_none_is_told(

@@ -207,7 +207,6 @@ def ext4(folder: Path) -> Sound:
         path,
         (
             Place("superblock", ext.SUPERBLOCK, 1024, seal),
-            Place("superblock (contents)", _ext_layouts.SUPERBLOCK, 1024, seal),
             Place("group descriptor", table, 2048),
             Place("root inode", _ext_layouts.INODE, inode),
             Place("root extents", Array(15, Int32ub), inode + 40),
