@@ -44,6 +44,18 @@ def refusing() -> Iterator[None]:
         raise ContentsError(str(error)) from error
 
 
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """The same, naming the entry of a directory that could not be read; what is not read here is passed over."""
+    try:
+        with refusing():
+            yield
+    except NotRead:
+        return
+    except ContentsError as error:
+        raise ContentsError(f"the entry {name!r} cannot be listed: {error}") from error.__cause__
+
+
 class Node(msgspec.Struct, frozen=True):
     """A file, directory, link or special file."""
 
@@ -76,6 +88,13 @@ class FileReader(Protocol):
 
     def names(self, directory: Node) -> Iterator[str]:
         """The names alone of all `entries`, for which no more is read than the directory itself."""
+
+    def listed(self, directory: Node) -> Iterator[str]:
+        """The names of `entries`, each after all was read that a listing with types, sizes and targets needs of it.
+
+        They come in the order in which that takes the fewest reads. Raises `ContentsError` for the first entry of
+        which that cannot be read; where a journal waits to be replayed, which may put it right, there are no more.
+        """
 
     def read(self, node: Node, offset: int, size: int) -> bytes:
         """Bytes of a regular file: fewer than `size` only at its end, holes as zeros."""

@@ -6,27 +6,15 @@ https://docs.kernel.org/filesystems/ext4/ifork.html
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from itertools import pairwise
 
-from preflight.contents import ContentsError
+from preflight.contents import ContentsError, NotRead, _ext_extents
 from preflight.contents import _ext_layouts as layouts
 from preflight.contents._ext_filesystem import Filesystem, Inode
+from preflight.contents._ext_runs import MAX_LOGICAL_BLOCK, Run, kept
 
 UNREAD_FLAGS = {layouts.EXT4_ENCRYPT_FL: "encrypted", layouts.EXT4_COMPRBLK_FL: "compressed"}
-UNREAD = layouts.EXT4_ENCRYPT_FL | layouts.EXT4_COMPRBLK_FL
-EXTENT_HEADER = struct.Struct(layouts.EXTENT_HEADER_FORMAT)
-EXTENT = struct.Struct(layouts.EXTENT_FORMAT)
-EXTENT_INDEX = struct.Struct(layouts.EXTENT_INDEX_FORMAT)
-MAX_LOGICAL_BLOCK = 1 << 32  # ee_block has 32 bits
-
-
-class Run(NamedTuple):
-    """Blocks of a file that follow each other on the disk."""
-
-    length: int
-    """In blocks."""
-    start: int | None
-    """The first; None for a hole."""
+POINTER_SIZE = 4
 
 
 def read(filesystem: Filesystem, inode: Inode, offset: int, size: int) -> bytes:
@@ -36,9 +24,9 @@ def read(filesystem: Filesystem, inode: Inode, offset: int, size: int) -> bytes:
     """
     for flag, state in UNREAD_FLAGS.items():
         if inode.flags & flag:
-            raise ContentsError(f"{inode.where}: it is {state}")
+            raise NotRead(f"{inode.where}: it is {state}")
     if inode.flags & layouts.EXT4_INLINE_DATA_FL:
-        return filesystem.inline_data(inode)[offset : offset + size]
+        return inline_data(inode)[offset : offset + size]
     block_size = filesystem.block_size
     first, skip = divmod(offset, block_size)
     parts = []
@@ -46,22 +34,36 @@ def read(filesystem: Filesystem, inode: Inode, offset: int, size: int) -> bytes:
         count = min(run.length * block_size - skip, size)
         if run.start is None:
             parts.append(bytes(count))
-        elif run.start > 0 and run.start + run.length <= filesystem.blocks:
-            parts.append(filesystem.source.read_at(run.start * block_size + skip, count))
         else:
-            raise ContentsError(
-                f"{inode.where}: {run.length} of its blocks are at {run.start}, there are {filesystem.blocks} blocks"
-            )
+            parts.append(filesystem.source.read_at(run.start * block_size + skip, count))
         size -= count
         skip = 0
     return b"".join(parts)
+
+
+def inline_data(inode: Inode) -> bytes:
+    """The bytes of a file that lies in its inode, raising `ContentsError`."""
+    if inode.inline is None:
+        raise ContentsError(f"{inode.where}: its data are said to be inline, and it has no attribute system.data")
+    if inode.size > len(inode.inline):
+        raise ContentsError(f"{inode.where}: of its {inode.size} bytes only {len(inode.inline)} are in the inode")
+    return inode.inline[: inode.size]
+
+
+def check_map(filesystem: Filesystem, inode: Inode) -> None:
+    """`ContentsError` where the inode itself names blocks that no file may have, or its tree of extents is damaged."""
+    if inode.flags & layouts.EXT4_EXTENTS_FL:
+        _ext_extents.root(filesystem, inode)
+    else:
+        direct = inode.i_block[: layouts.DIRECT_BLOCKS * POINTER_SIZE]
+        _check(filesystem, f"{inode.where}, i_block", inode.offset + layouts.I_BLOCK, _pointers(direct))
 
 
 def _runs(filesystem: Filesystem, inode: Inode, first: int, count: int) -> Iterator[Run]:
     """`count` blocks of the file from block `first`, adjoining ones together."""
     if first + count > MAX_LOGICAL_BLOCK:
         raise ContentsError(f"{inode.where}: it has over {MAX_LOGICAL_BLOCK} blocks")
-    find = _find_in_extents if inode.flags & layouts.EXT4_EXTENTS_FL else _find_indirect
+    find = _ext_extents.find if inode.flags & layouts.EXT4_EXTENTS_FL else _find_indirect
     before: Run | None = None
     while count:
         run = find(filesystem, inode, first)
@@ -78,55 +80,12 @@ def _runs(filesystem: Filesystem, inode: Inode, first: int, count: int) -> Itera
         yield before
 
 
-def _find_in_extents(filesystem: Filesystem, inode: Inode, logical: int) -> Run:
-    """The run that begins with block `logical` of the file, by its tree of extents."""
-    node, depth, end = inode.i_block, None, MAX_LOGICAL_BLOCK
-    while True:
-        where = f"{inode.where}, extent tree"
-        eh_magic, eh_entries, eh_depth = EXTENT_HEADER.unpack_from(node)
-        if eh_magic != layouts.EXT4_EXT_MAGIC:
-            raise ContentsError(f"{where}: eh_magic is {eh_magic:#06x}, expected {layouts.EXT4_EXT_MAGIC:#06x}")
-        # Every level is one lower than the one above it, so that there can be no circle.
-        allowed = range(layouts.MAX_EXTENT_DEPTH + 1) if depth is None else (depth - 1,)
-        if eh_depth not in allowed:
-            raise ContentsError(f"{where}: eh_depth is {eh_depth}, allowed is {allowed[0]} to {allowed[-1]}")
-        depth = eh_depth
-        entries = memoryview(node)[EXTENT_HEADER.size :][: eh_entries * EXTENT_HEADER.size]
-        if len(entries) < eh_entries * EXTENT_HEADER.size:
-            raise ContentsError(f"{where}: eh_entries is {eh_entries}, which the node has no room for")
-        if not depth:
-            return _find_in_leaf(entries, logical, end)
-        leaf = 0
-        for ei_block, leaf_lo, leaf_hi in EXTENT_INDEX.iter_unpack(entries):
-            if ei_block > logical:
-                end = min(end, ei_block)
-                break
-            leaf = leaf_lo | leaf_hi << 32
-        if not leaf:
-            return Run(end - logical, None)
-        if leaf >= filesystem.blocks:
-            raise ContentsError(f"{where}: ei_leaf is {leaf}, there are {filesystem.blocks} blocks")
-        node = filesystem.source.read_at(leaf * filesystem.block_size, filesystem.block_size)
-
-
-def _find_in_leaf(entries: memoryview, logical: int, end: int) -> Run:
-    for ee_block, ee_len, start_hi, start_lo in EXTENT.iter_unpack(entries):
-        if ee_block > logical:
-            return Run(min(end, ee_block) - logical, None)
-        unwritten = ee_len > layouts.EXT_INIT_MAX_LEN
-        skip = logical - ee_block
-        rest = (ee_len - layouts.EXT_INIT_MAX_LEN if unwritten else ee_len) - skip
-        if rest > 0:
-            return Run(rest, None if unwritten else (start_lo | start_hi << 32) + skip)
-    return Run(end - logical, None)
-
-
 def _find_indirect(filesystem: Filesystem, inode: Inode, logical: int) -> Run:
     """The run that begins with block `logical` of the file, by direct and indirect blocks."""
-    per_block = filesystem.block_size // 4
-    pointers, index, below = inode.i_block, logical, 1
+    per_block = filesystem.block_size // POINTER_SIZE
+    pointers, index, below = _pointers(inode.i_block), logical, 1
     if logical < layouts.DIRECT_BLOCKS:
-        pointers = pointers[: layouts.DIRECT_BLOCKS * 4]
+        pointers = pointers[: layouts.DIRECT_BLOCKS]
     else:
         index -= layouts.DIRECT_BLOCKS
         level = 0
@@ -136,28 +95,55 @@ def _find_indirect(filesystem: Filesystem, inode: Inode, logical: int) -> Run:
             level += 1
         if level == 3:
             raise ContentsError(f"{inode.where}: block {logical} is past what indirect blocks reach")
-        block = _pointer(pointers, layouts.DIRECT_BLOCKS + level)
+        block = pointers[layouts.DIRECT_BLOCKS + level]
+        if block and not filesystem.may_have(block, 1):
+            raise ContentsError(
+                f"{inode.where}: an indirect block is at {block}, which no file may have:"
+                f" there are {filesystem.blocks} blocks"
+            )
         while True:
             if not block:
                 return Run(per_block * below - index, None)
-            if block >= filesystem.blocks:
-                raise ContentsError(
-                    f"{inode.where}: an indirect block is at {block}, there are {filesystem.blocks} blocks"
-                )
-            pointers = filesystem.source.read_at(block * filesystem.block_size, filesystem.block_size)
+            pointers = _indirect(filesystem, inode, block)
             if below == 1:
                 break
             slot, index = divmod(index, below)
-            block = _pointer(pointers, slot)
+            block = pointers[slot]
             below //= per_block
-    start = _pointer(pointers, index)
+    start = pointers[index]
     count = 1
-    while (index + count) * 4 < len(pointers):
-        if _pointer(pointers, index + count) != (start + count if start else 0):
+    while index + count < len(pointers):
+        if pointers[index + count] != (start + count if start else 0):
             break
         count += 1
     return Run(count, start or None)
 
 
-def _pointer(pointers: bytes, index: int) -> int:
-    return int.from_bytes(pointers[index * 4 : index * 4 + 4], "little")
+def _indirect(filesystem: Filesystem, inode: Inode, block: int) -> tuple[int, ...]:
+    """The blocks that an indirect one names, raising `ContentsError` where no file may have one of them."""
+
+    def read() -> tuple[int, ...]:
+        offset = block * filesystem.block_size
+        pointers = _pointers(filesystem.source.read_at(offset, filesystem.block_size))
+        _check(filesystem, f"{inode.where}, indirect block", offset, pointers)
+        return pointers
+
+    return kept(filesystem, inode, block, read)
+
+
+def _pointers(data: bytes) -> tuple[int, ...]:
+    return tuple(pointer for (pointer,) in struct.iter_unpack("<I", data))
+
+
+def _check(filesystem: Filesystem, where: str, offset: int, pointers: tuple[int, ...]) -> None:
+    """Linux: ext4_check_blockref. `offset` is where the pointers are."""
+    begins = [
+        index for index, block in enumerate(pointers) if not index or block != pointers[index - 1] + 1
+    ]  # of blocks in a row
+    for begin, end in pairwise([*begins, len(pointers)]):
+        block = pointers[begin]
+        if block and not filesystem.may_have(block, end - begin):
+            raise ContentsError(
+                f"{where} at byte {offset + begin * POINTER_SIZE:#x}: {end - begin} of its blocks are at {block},"
+                f" which no file may have: there are {filesystem.blocks} blocks"
+            )

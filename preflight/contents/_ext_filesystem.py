@@ -1,21 +1,38 @@
-"""The superblock, the group descriptors and the inodes of ext2, ext3 and ext4.
+"""The superblock and the group descriptors of ext2, ext3 and ext4: where inodes are, and which blocks files may have.
 
-Specification: Linux kernel documentation, ext4 Data Structures and Algorithms, sections Super Block, Block Group
-Descriptors and Index Nodes, https://docs.kernel.org/filesystems/ext4/
+Specification: Linux kernel documentation, ext4 Data Structures and Algorithms, sections Super Block and Block Group
+Descriptors, https://docs.kernel.org/filesystems/ext4/
 """
 
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
-from preflight.binary import parse, parse_at
+from preflight.binary import parse_at
 from preflight.contents import ContentsError
 from preflight.contents import _ext_layouts as layouts
+from preflight.contents._ext_zones import Zones
+from preflight.filesystems._ext_checksums import (
+    BG_CHECKSUM,
+    HIGH_HALVES,
+    descriptor_checksum,
+    seed,
+    stored_descriptor_checksum,
+)
+from preflight.filesystems._ext_geometry import (
+    EXT2_GOOD_OLD_FIRST_INO,
+    EXT4_FEATURE_RO_COMPAT_METADATA_CSUM,
+    MAX_DESC_SIZE,
+    desc_size_of,
+    inode_size_of,
+)
+from preflight.filesystems._ext_groups import first_groups
+from preflight.filesystems.ext import MAX_LOG_BLOCK_SIZE, S_MAGIC, SUPERBLOCK, SUPERBLOCK_OFFSET
 from preflight.source import BlockSource
 from preflight.units import is_power_of_two
 
-MAX_LOG_BLOCK_SIZE = 6  # 64 KiB, Linux: EXT4_MAX_BLOCK_SIZE
-MAX_DESC_SIZE = 1024  # Linux: EXT4_MAX_DESC_SIZE
+MIN_BLOCKS_PER_GROUP = 8
 WHERE = "ext superblock"
 
 
@@ -31,6 +48,16 @@ class Inode(msgspec.Struct, frozen=True):
     """EXT4_…_FL."""
     i_block: bytes
     """60 bytes: the root of the map of its blocks, or the file itself."""
+    offset: int = 0
+    """Byte where it is."""
+    seed: int | None = None
+    """What the checksums of its extents and of its directory begin with; None where there are none."""
+    file_acl: int = 0
+    """The block with extended attributes, 0 for none."""
+    inline: bytes | None = None
+    """The bytes of a file that lies in its inode, with those behind its end; None for others."""
+    is_fast_symlink: bool = False
+    """Whether it is a symlink whose target is in i_block."""
 
     @property
     def where(self) -> str:
@@ -39,68 +66,70 @@ class Inode(msgspec.Struct, frozen=True):
 
 
 class Filesystem:
-    """One file system: where its inodes are, and what they say."""
+    """One file system: where its inodes are, and what is kept of what was read."""
 
     def __init__(self, source: BlockSource) -> None:
         """Read the superblock; `ContentsError` for features that are not read, and fields that cannot be."""
         self.source = source
-        superblock = parse_at(layouts.SUPERBLOCK, source, layouts.SUPERBLOCK_OFFSET, WHERE)
-        if superblock.s_magic != layouts.S_MAGIC:
-            raise ContentsError(f"{WHERE}: s_magic is {superblock.s_magic:#06x}, expected is {layouts.S_MAGIC:#06x}")
+        superblock = parse_at(SUPERBLOCK, source, SUPERBLOCK_OFFSET, WHERE)
+        if superblock.s_magic != S_MAGIC:
+            found = int.from_bytes(superblock.s_magic, "little")
+            raise ContentsError(f"{WHERE}: s_magic is {found:#06x}, expected is {int.from_bytes(S_MAGIC, 'little'):#x}")
         _check_features(superblock.s_feature_incompat)
+        self.superblock = superblock
         self.incompat: int = superblock.s_feature_incompat
         if superblock.s_log_block_size > MAX_LOG_BLOCK_SIZE:
             raise _impossible("s_log_block_size", superblock.s_log_block_size, f"0 to {MAX_LOG_BLOCK_SIZE}")
         self.block_size: int = 1024 << superblock.s_log_block_size
-        self._desc_size = layouts.GROUP_DESCRIPTOR_SIZE
+        self._desc_size = desc_size_of(superblock)
         self.blocks: int = superblock.s_blocks_count_lo
         if self.incompat & layouts.EXT4_FEATURE_INCOMPAT_64BIT:
             self.blocks |= superblock.s_blocks_count_hi << 32
-            self._desc_size = superblock.s_desc_size
             if not 64 <= self._desc_size <= MAX_DESC_SIZE or not is_power_of_two(self._desc_size):
                 raise _impossible("s_desc_size", self._desc_size, f"a power of two from 64 to {MAX_DESC_SIZE}")
-        self._inode_size = layouts.EXT2_GOOD_OLD_INODE_SIZE
-        if superblock.s_rev_level != layouts.EXT2_GOOD_OLD_REV:
-            self._inode_size = superblock.s_inode_size
-            if not 128 <= self._inode_size <= self.block_size or not is_power_of_two(self._inode_size):
-                raise _impossible("s_inode_size", self._inode_size, f"a power of two from 128 to {self.block_size}")
+        self.inode_size = inode_size_of(superblock)
+        if not 128 <= self.inode_size <= self.block_size or not is_power_of_two(self.inode_size):
+            raise _impossible("s_inode_size", self.inode_size, f"a power of two from 128 to {self.block_size}")
         self._inodes_per_group: int = superblock.s_inodes_per_group
         if not 0 < self._inodes_per_group <= self.block_size * 8:  # they have one block as bitmap
             raise _impossible("s_inodes_per_group", self._inodes_per_group, f"1 to {self.block_size * 8}")
-        self._superblock = superblock
+        if superblock.s_blocks_per_group < MIN_BLOCKS_PER_GROUP:
+            expected = f"at least {MIN_BLOCKS_PER_GROUP}"
+            raise _impossible("s_blocks_per_group", superblock.s_blocks_per_group, expected)
+        has_checksums = superblock.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM
+        self.seed = seed(superblock) if has_checksums else None
+        """What the checksums of the metadata begin with; None where there are none."""
         self._inode_tables: dict[int, int] = {}
         self.kept_directory: int | None = None
         """The number of the large directory that was read last."""
         self.kept_chunks: dict[int, bytes] = {}
         """What was read of it, by offset."""
+        self.kept_nodes: dict[tuple[int, int], Any] = {}
+        """Nodes of the maps of files that were read and found sound, by inode and block."""
+        self.verified: set[tuple[int, int]] = set()
+        """Blocks of directories whose checksum was right, by inode and number in the directory."""
 
-    def inode(self, number: int) -> Inode:
-        """The inode of this number; `ContentsError` where there is none, raises what `read_at` raises."""
-        return self._parse(number)[0]
-
-    def inline_data(self, inode: Inode) -> bytes:
-        """The bytes of a file that lies in its inode: the first 60 in i_block, the others in an extended attribute."""
-        data = inode.i_block
-        if inode.size > len(data):
-            data += _system_data(inode, self._parse(inode.number)[1])
-        if inode.size > len(data):
-            raise ContentsError(f"{inode.where}: of its {inode.size} bytes only {len(data)} are in the inode")
-        return data[: inode.size]
-
-    def _parse(self, number: int) -> tuple[Inode, bytes]:
-        """The inode, and all its bytes."""
-        where = f"ext inode {number}"
-        if not 0 < number <= self._superblock.s_inodes_count:
-            raise ContentsError(f"{where}: there are inodes 1 to {self._superblock.s_inodes_count}")
+    def inode_offset(self, number: int) -> int:
+        """The byte where an inode is; `ContentsError` where there is none, raises what `read_at` raises."""
+        if not 0 < number <= self.superblock.s_inodes_count:
+            raise ContentsError(f"ext inode {number}: there are inodes 1 to {self.superblock.s_inodes_count}")
         group, index = divmod(number - 1, self._inodes_per_group)
-        offset = self._inode_table(group) * self.block_size + index * self._inode_size
-        data = self.source.read_at(offset, self._inode_size)
-        fields = parse(layouts.INODE, data[: layouts.EXT2_GOOD_OLD_INODE_SIZE], where, offset)
-        size: int = fields.i_size_lo
-        is_regular = fields.i_mode & 0xF000 == 0x8000
-        if is_regular or self.incompat & layouts.EXT4_FEATURE_INCOMPAT_LARGEDIR:
-            size |= fields.i_size_high << 32  # of others it is i_dir_acl, in ext2
-        return Inode(number, fields.i_mode, size, fields.i_flags, fields.i_block), data
+        return self._inode_table(group) * self.block_size + index * self.inode_size
+
+    def may_be_named(self, number: int) -> bool:
+        """Whether a name, or an attribute, may lead to this inode: to none that has its own use, nor to the root."""
+        first: int = self.superblock.s_first_ino if self.superblock.s_rev_level else EXT2_GOOD_OLD_FIRST_INO
+        return first <= number <= int(self.superblock.s_inodes_count)
+
+    def may_have(self, start: int, count: int) -> bool:
+        """Whether a file may have these blocks: Linux, ext4_inode_block_valid."""
+        within = self.superblock.s_first_data_block < start and start + count <= self.blocks
+        return within and not self._zones.meet(start, count)
+
+    @cached_property
+    def _zones(self) -> Zones:
+        groups = first_groups(self.source, self.superblock, self.blocks)
+        return Zones(self.superblock, self.blocks, groups, self._has_superblock)
 
     def _inode_table(self, group: int) -> int:
         """The block where the inode table of `group` begins."""
@@ -108,12 +137,18 @@ class Filesystem:
             offset = self._descriptor_offset(group)
             data = self.source.read_at(offset, self._desc_size)
             block = int.from_bytes(data[layouts.BG_INODE_TABLE_LO :][:4], "little")
-            if self._desc_size > layouts.GROUP_DESCRIPTOR_SIZE:
+            if self._desc_size > HIGH_HALVES:
                 block |= int.from_bytes(data[layouts.BG_INODE_TABLE_HI :][:4], "little") << 32
-            if not 0 < block < self.blocks:
+            if not self.superblock.s_first_data_block < block < self.blocks:
                 raise ContentsError(
                     f"ext group descriptor {group} at byte {offset:#x}: bg_inode_table is {block},"
                     f" there are {self.blocks} blocks"
+                )
+            stored, computed = stored_descriptor_checksum(data), descriptor_checksum(self.superblock, group, data)
+            if computed is not None and stored != computed:
+                raise ContentsError(
+                    f"ext group descriptor {group} at byte {offset + BG_CHECKSUM:#x}: bg_checksum is {stored:#06x},"
+                    f" computed is {computed:#06x}"
                 )
             self._inode_tables[group] = block
         return self._inode_tables[group]
@@ -122,12 +157,12 @@ class Filesystem:
         """Where a group descriptor is: all behind the superblock, or with meta_bg those of some groups together."""
         in_block = self.block_size // self._desc_size
         index, rest = divmod(group, in_block)
-        superblock_at = layouts.SUPERBLOCK_OFFSET // self.block_size
+        superblock_at = SUPERBLOCK_OFFSET // self.block_size
         block = superblock_at + 1 + index
-        first_meta_bg = self._superblock.s_first_meta_bg
+        first_meta_bg = self.superblock.s_first_meta_bg
         if self.incompat & layouts.EXT4_FEATURE_INCOMPAT_META_BG and index >= first_meta_bg:
             first = index * in_block
-            start = self._superblock.s_first_data_block + first * self._superblock.s_blocks_per_group
+            start = self.superblock.s_first_data_block + first * self.superblock.s_blocks_per_group
             if not first:  # the superblock of group 0 is not the first block where a block has 1024 bytes
                 start = superblock_at
             block = start + (1 if self._has_superblock(first) else 0)
@@ -135,9 +170,9 @@ class Filesystem:
 
     def _has_superblock(self, group: int) -> bool:
         """Whether a copy of the superblock is in `group`."""
-        if self._superblock.s_feature_compat & layouts.EXT4_FEATURE_COMPAT_SPARSE_SUPER2:
-            return group == 0 or group in self._superblock.s_backup_bgs
-        if group < 2 or not self._superblock.s_feature_ro_compat & layouts.EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER:
+        if self.superblock.s_feature_compat & layouts.EXT4_FEATURE_COMPAT_SPARSE_SUPER2:
+            return group in (0, self.superblock.s_backup_bgs_0, self.superblock.s_backup_bgs_1)
+        if group < 2 or not self.superblock.s_feature_ro_compat & layouts.EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER:
             return True
         return any(_is_power(group, base) for base in (3, 5, 7))
 
@@ -158,20 +193,3 @@ def _check_features(incompat: int) -> None:
 
 def _impossible(field: str, value: int, expected: str) -> ContentsError:
     return ContentsError(f"{WHERE}: {field} is {value}, allowed is {expected}")
-
-
-def _system_data(inode: Inode, data: bytes) -> bytes:
-    """The value of the extended attribute `system.data`, from the bytes of the inode; empty where it has none."""
-    start = layouts.EXT2_GOOD_OLD_INODE_SIZE
-    extra = data[start : start + 2]
-    start += int.from_bytes(extra, "little")
-    if data[start : start + 4] != layouts.EXT4_XATTR_MAGIC.to_bytes(4, "little"):
-        return b""
-    first = offset = start + 4
-    while len(data) - offset >= layouts.XATTR_ENTRY_SIZE and any(data[offset : offset + 4]):
-        entry: Any = parse(layouts.XATTR_ENTRY, data[offset : offset + layouts.XATTR_ENTRY_SIZE], inode.where, offset)
-        name = data[offset + layouts.XATTR_ENTRY_SIZE :][: entry.e_name_len]
-        if entry.e_name_index == layouts.EXT4_XATTR_INDEX_SYSTEM and name == layouts.XATTR_SYSTEM_DATA:
-            return data[first + entry.e_value_offs :][: entry.e_value_size]
-        offset += layouts.XATTR_ENTRY_SIZE + (entry.e_name_len + 3) // 4 * 4
-    return b""

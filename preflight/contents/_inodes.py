@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
-from preflight.contents import MAX_ENTRIES, ContentsError, Kind, Node, refusing
+from preflight.contents import MAX_ENTRIES, ContentsError, Kind, Node, naming, refusing
 from preflight.errors import BudgetExhausted, StructureError
 
 KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
@@ -57,7 +57,7 @@ def decode(name: bytes) -> str:
 
 
 class NumberedReader(ABC, Generic[H]):
-    """The files of one file system: a `FileReader` but for `read` and `target`."""
+    """The files of one file system: a `FileReader` but for `read`."""
 
     kind: ClassVar[str]
     """Of file system, for errors."""
@@ -113,6 +113,34 @@ class NumberedReader(ABC, Generic[H]):
         """See `FileReader.names`."""
         for entry in self._entries(directory):
             yield decode(entry.name)
+
+    def listed(self, directory: Node) -> Iterator[str]:
+        """See `FileReader.listed`."""
+        handle = self._demand("directory", directory)
+        for entry in sorted(self._entries(directory), key=lambda entry: entry.inode):
+            name = decode(entry.name)
+            try:
+                with naming(name):
+                    self._look_at(handle, entry)
+            except ContentsError:
+                if self._is_settled():
+                    raise
+                return
+            yield name
+
+    def _look_at(self, directory: H, entry: Entry) -> None:
+        """Read what a listing needs of an entry, raising `ContentsError` or `StructureError`."""
+        node = self._entry_node(directory, entry)
+        if node.kind == "symlink":
+            self.target(node)
+
+    def _is_settled(self) -> bool:
+        """Whether no journal waits to be replayed."""
+        return True
+
+    @abstractmethod
+    def target(self, link: Node) -> str:
+        """See `FileReader.target`."""
 
     def _entries(self, directory: Node) -> Iterator[Entry]:
         handle = self._demand("directory", directory)

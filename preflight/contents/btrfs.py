@@ -21,6 +21,7 @@ from preflight.contents import (
     Opener,
     _btrfs_chunks,
     _btrfs_superblock,
+    naming,
     refusing,
 )
 from preflight.contents import _btrfs_directories as directories
@@ -116,6 +117,17 @@ class SubvolumeReader:
         """See `FileReader.names`."""
         for entry in self._entries(*_handle(directory, "directory")):
             yield decode(entry.name)
+
+    def listed(self, directory: Node) -> Iterator[str]:
+        """See `FileReader.listed`."""
+        root, number = _handle(directory, "directory")
+        for entry in sorted(self._entries(root, number), key=lambda entry: entry.location):
+            name = decode(entry.name)
+            with naming(name):
+                node = self._enter(root, number, entry)
+                if node.kind == "symlink":
+                    self.target(node)
+            yield name
 
     def _entries(self, root: Root, number: int) -> Iterator[directories.Entry]:
         """What is in a directory, but `.` and `..`."""

@@ -13,7 +13,16 @@ https://docs.kernel.org/filesystems/ext4/
 
 from collections.abc import Iterator
 
-from preflight.contents import ContentsError, Node, Opener, _ext_blocks, _ext_directories, refusing
+from preflight.contents import (
+    ContentsError,
+    Node,
+    Opener,
+    _ext_attributes,
+    _ext_blocks,
+    _ext_directories,
+    _ext_inodes,
+    refusing,
+)
 from preflight.contents import _ext_layouts as layouts
 from preflight.contents._ext_filesystem import Filesystem, Inode
 from preflight.contents._inodes import Entry, InodeReader, decode
@@ -35,13 +44,33 @@ class ExtReader(InodeReader[Inode]):
         super().__init__(layouts.EXT4_ROOT_INO)
 
     def _inode(self, number: int) -> Inode:
-        return self._filesystem.inode(number)
+        return _ext_inodes.read(self._filesystem, number)
 
     def _list(self, directory: Inode) -> Iterator[Entry]:
         return _ext_directories.entries(self._filesystem, directory)
 
     def _find(self, directory: Inode, name: bytes) -> int | None:
-        return _ext_directories.find(self._filesystem, directory, name)
+        number = _ext_directories.find(self._filesystem, directory, name)
+        if number is not None:
+            self._check_entry(directory, number)
+        return number
+
+    def _entry_node(self, directory: Inode, entry: Entry) -> Node:
+        self._check_entry(directory, entry.inode)
+        return super()._entry_node(directory, entry)
+
+    def _look_at(self, directory: Inode, entry: Entry) -> None:
+        super()._look_at(directory, entry)
+        # What lists permissions asks for access control lists, which are attributes.
+        _ext_attributes.check_block(self._filesystem, self._entry_node(directory, entry).handle)
+
+    def _is_settled(self) -> bool:
+        return not self._filesystem.incompat & layouts.EXT4_FEATURE_INCOMPAT_RECOVER
+
+    def _check_entry(self, directory: Inode, number: int) -> None:
+        """Linux: ext4_lookup."""
+        if number == directory.number or not self._filesystem.may_be_named(number):
+            raise ContentsError(f"{directory.where}: an entry leads to inode {number}, which no name may have")
 
     def read(self, node: Node, offset: int, size: int) -> bytes:
         """See `FileReader.read`."""
@@ -57,12 +86,10 @@ class ExtReader(InodeReader[Inode]):
         inode = self._demand("symlink", link)
         if inode.size > MAX_TARGET:
             raise ContentsError(f"{inode.where}: the target has {inode.size} bytes, at most {MAX_TARGET} are read")
-        # Linux: ext4_inode_is_fast_symlink
-        is_fast = inode.size < layouts.I_BLOCK_SIZE and not inode.flags & _ext_blocks.UNREAD
-        with refusing():
-            if is_fast and not inode.flags & layouts.EXT4_INLINE_DATA_FL:
-                target = inode.i_block[: inode.size]
-            else:
+        if inode.is_fast_symlink and not inode.flags & layouts.EXT4_ENCRYPT_FL:
+            target = inode.i_block[: inode.size]
+        else:
+            with refusing():
                 target = _ext_blocks.read(self._filesystem, inode, 0, inode.size)
         return decode(target.partition(b"\0")[0])
 

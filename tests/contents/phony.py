@@ -58,6 +58,9 @@ class PhonyReader:
     def names(self, directory: Node) -> Iterator[str]:
         yield from directory.handle
 
+    def listed(self, directory: Node) -> Iterator[str]:
+        return self.names(directory)
+
     def read(self, node: Node, offset: int, size: int) -> bytes:
         if node.kind != "file":
             raise ContentsError("not a regular file")

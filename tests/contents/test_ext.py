@@ -80,6 +80,15 @@ def image(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def unsealed(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without checksums, so that what is behind them is seen."""
+    path = tmp_path_factory.mktemp("unsealed") / "ext4.img"
+    make(path, directory, "-t", "ext4", "-b", "1024", "-O", "^metadata_csum")
+    run("e2fsck", "-f", "-y", "-D", path, ok=(0, 1))
+    return path
+
+
 @pytest.fixture
 def reader(image: Path) -> Iterator[ext.ExtReader]:
     with unlimited(image) as source:
@@ -251,8 +260,9 @@ def test_an_encrypted_file_is_refused(image: Path, tmp_path: Path) -> None:
 
 
 def test_a_directory_with_casefold_is_searched_without_case(directory: Path, image: Path, tmp_path: Path) -> None:
-    flags = layouts.EXT4_CASEFOLD_FL | layouts.EXT4_EXTENTS_FL
-    with unlimited(debugfs(image, tmp_path / "image", f"set_inode_field /etc flags {flags:#x}")) as source:
+    flags = layouts.EXT4_CASEFOLD_FL | layouts.EXT4_EXTENTS_FL | layouts.EXT4_INDEX_FL
+    commands = ("feature casefold", f"set_inode_field /etc flags {flags:#x}")
+    with unlimited(debugfs(image, tmp_path / "image", *commands)) as source:
         reader = ext.ExtReader(source)
         assert whole(reader, "etc/CONF7") == (directory / "etc/conf7").read_bytes()
         assert whole(reader, "etc/GRÖSSE-日本") == "ü".encode()
@@ -277,7 +287,7 @@ def test_one_kind_is_not_read_as_another(reader: ext.ExtReader) -> None:
             use(entry(reader, kind))
 
 
-SUPERBLOCK = layouts.SUPERBLOCK_OFFSET
+SUPERBLOCK = 1024
 REFUSALS = {
     "s_magic is 0x0000": {SUPERBLOCK + 0x38: bytes(2)},
     "s_log_block_size is 7, allowed is 0 to 6": {SUPERBLOCK + 0x18: b"\7"},
@@ -317,23 +327,24 @@ def first_block(image: Path, path: str) -> int:
     ("field", "value", "message"),
     [
         (0x28, b"\0\0", "eh_magic is 0x0000, expected 0xf30a"),
+        (0x2C, b"\5\0", "eh_max is 5, there is room for 4"),
         (0x2A, b"\xff\xff", "eh_entries is 65535, which the node has no room for"),
-        (0x2E, b"\6\0", "eh_depth is 6, allowed is 0 to 5"),
+        (0x2E, b"\6" + bytes(9) + b"\x88\x13" + bytes(4), "eh_depth is 6, allowed is 0 to 5"),
         (0x28 + 12 + 8, b"\xff\xff\xff\xff", "there are 65536 blocks"),
         (0x28 + 12 + 6, b"\xff\xff", "there are 65536 blocks"),
     ],
 )
-def test_a_damaged_map_of_blocks_is_refused(field: int, value: bytes, message: str, image: Path) -> None:
-    with unlimited(image) as source:
-        reader = ext.ExtReader(Changed(source, {imap(image, "/etc/conf20") + field: value}))
+def test_a_damaged_map_of_blocks_is_refused(field: int, value: bytes, message: str, unsealed: Path) -> None:
+    with unlimited(unsealed) as source:
+        reader = ext.ExtReader(Changed(source, {imap(unsealed, "/etc/conf20") + field: value}))
         with pytest.raises(ContentsError) as caught:
             whole(reader, "etc/conf20")
         assert message in str(caught.value)
 
 
-def test_a_tree_of_extents_that_leads_back_to_itself_ends(image: Path) -> None:
-    with unlimited(image) as source:
-        inode = source.read_at(imap(image, "/pieces"), 128)
+def test_a_tree_of_extents_that_leads_back_to_itself_ends(unsealed: Path) -> None:
+    with unlimited(unsealed) as source:
+        inode = source.read_at(imap(unsealed, "/pieces"), 128)
         node = int.from_bytes(inode[0x28 + 12 + 4 :][:4], "little")  # ei_leaf_lo of the first entry of the root
         itself = (0).to_bytes(4, "little") + node.to_bytes(4, "little")
         reader = ext.ExtReader(Changed(source, {node * KiB + 12: itself}))
@@ -342,34 +353,44 @@ def test_a_tree_of_extents_that_leads_back_to_itself_ends(image: Path) -> None:
 
 
 @pytest.mark.parametrize(("rec_len", "name_len"), [(0, 4), (7, 0), (8, 0), (11, 1), (13, 1), (2048, 4), (12, 200)])
-def test_a_damaged_directory_entry_is_refused(rec_len: int, name_len: int, image: Path) -> None:
+def test_a_damaged_directory_entry_is_refused(rec_len: int, name_len: int, unsealed: Path) -> None:
     changed = rec_len.to_bytes(2, "little") + bytes([name_len])
-    with unlimited(image) as source:
-        reader = ext.ExtReader(Changed(source, {first_block(image, "/etc") + 4: changed}))
+    with unlimited(unsealed) as source:
+        reader = ext.ExtReader(Changed(source, {first_block(unsealed, "/etc") + 4: changed}))
         with pytest.raises(ContentsError, match=f"has rec_len {rec_len}"):
             list(reader.entries(entry(reader, "etc")))
 
 
-def test_a_directory_of_impossible_size_is_not_gone_through(image: Path) -> None:
-    with unlimited(image) as source:
-        reader = ext.ExtReader(Changed(source, {imap(image, "/many") + 4: b"\xff\xff\xff\xff"}))
+def test_a_directory_of_impossible_size_is_not_gone_through(unsealed: Path) -> None:
+    with unlimited(unsealed) as source:
+        reader = ext.ExtReader(Changed(source, {imap(unsealed, "/many") + 4: b"\xff\xff\xff\xff"}))
         with pytest.raises(ContentsError, match="has 4294967295 bytes, at most 33554432 are read"):
             list(reader.entries(entry(reader, "many")))
 
 
-def test_a_target_of_impossible_length_is_not_read(image: Path) -> None:
-    with unlimited(image) as source:
-        reader = ext.ExtReader(Changed(source, {imap(image, "/etc/link1") + 4: b"\0\x10\0\0"}))
+def test_a_target_of_impossible_length_is_not_read(unsealed: Path) -> None:
+    with unlimited(unsealed) as source:
+        reader = ext.ExtReader(Changed(source, {imap(unsealed, "/etc/link1023") + 4: b"\0\x10\0\0"}))
         with pytest.raises(ContentsError, match="the target has 4096 bytes, at most 4095 are read"):
-            reader.target(entry(reader, "etc/link1"))
+            reader.target(entry(reader, "etc/link1023"))
 
 
-def test_an_entry_of_an_inode_that_is_not_there_is_listed_and_not_found(image: Path) -> None:
+def test_an_entry_of_an_inode_that_is_not_there_is_refused(unsealed: Path) -> None:
     # The first entry after `.` and `..` of a directory without an index.
-    with unlimited(image) as source:
-        reader = ext.ExtReader(Changed(source, {first_block(image, "/d0") + 24: b"\xff\xff\xff\xff"}))
+    with unlimited(unsealed) as source:
+        reader = ext.ExtReader(Changed(source, {first_block(unsealed, "/d0") + 24: b"\xff\xff\xff\xff"}))
+        for use in (lambda node: list(reader.entries(node)), lambda node: reader.lookup(node, "d1")):
+            with pytest.raises(ContentsError, match="an entry is of inode 4294967295, there are inodes 1 to"):
+                use(entry(reader, "d0"))
+
+
+@pytest.mark.parametrize("number", [16_000, 8, 2])  # a free one, that of the journal, that of the root
+def test_an_entry_of_an_inode_that_has_no_name_is_listed_and_not_found(number: int, unsealed: Path) -> None:
+    with unlimited(unsealed) as source:
+        changes = {first_block(unsealed, "/d0") + 24: number.to_bytes(4, "little")}
+        reader = ext.ExtReader(Changed(source, changes))
         assert [(name, node.kind) for name, node in reader.entries(entry(reader, "d0"))] == [("d1", "other")]
-        with pytest.raises(ContentsError, match="ext inode 4294967295: there are inodes 1 to"):
+        with pytest.raises(ContentsError, match=r"the file is deleted|which no name may have"):
             entry(reader, "d0/d1")
 
 
@@ -381,13 +402,17 @@ def test_a_group_descriptor_that_leads_out_is_refused(image: Path) -> None:
 
 
 def test_an_inline_file_without_its_attribute_is_refused(directory: Path, tmp_path: Path) -> None:
-    path = make(tmp_path / "image", directory, "-t", "ext4", "-O", "inline_data", "-b", "1024")
+    path = make(tmp_path / "image", directory, "-t", "ext4", "-O", "inline_data,^metadata_csum", "-b", "1024")
     with unlimited(path) as source:
-        extra = imap(path, "/etc/size100") + 128
-        extra += int.from_bytes(source.read_at(extra, 2), "little")
-        reader = ext.ExtReader(Changed(source, {extra: bytes(4)}))
-        with pytest.raises(ContentsError, match="of its 100 bytes only 60 are in the inode"):
-            whole(reader, "etc/size100")
+        inode = imap(path, "/etc/size100")
+        extra = inode + 128 + int.from_bytes(source.read_at(inode + 128, 2), "little")
+        for changes, message in (
+            ({extra: bytes(4)}, f"i_block at byte {inode + 0x28:#x}: "),  # what Linux takes for a map of blocks
+            ({extra: bytes(4), inode + 0x28: bytes(60)}, "to be inline, and it has no attribute system.data"),
+            ({inode + 4: b"\xc8"}, "of its 200 bytes only 100 are in the inode"),
+        ):
+            with pytest.raises(ContentsError, match=message):
+                whole(ext.ExtReader(Changed(source, changes)), "etc/size100")
 
 
 def test_why_bytes_are_not_there_is_told(image: Path) -> None:
