@@ -7,6 +7,7 @@ of OSTree, or on a partition that is only mounted at /usr (Flatcar).
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 from typing import Literal, NamedTuple
 
 import preflight.contents
@@ -24,6 +25,8 @@ from preflight.source import BlockSource, FileSource
 
 MAX_ROOTS = 32  # file systems and subvolumes that are looked at for an operating system
 MAX_MOUNTS = 32  # of one fstab
+MAX_LISTED = 1000  # entries of a topmost directory that are looked at: some 25 are usual
+MAX_LISTING_READS = 64  # for that: ext4 spreads the directories in its root over the disk, a read for each
 MAX_DEPLOYMENTS = 8  # of OSTree; two are usual
 
 ESP_TYPES = ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "0xef")
@@ -80,6 +83,7 @@ class _Beneath:
         self.lookup = reader.lookup
         self.entries = reader.entries
         self.names = reader.names
+        self.listed = reader.listed
         self.read = reader.read
         self.target = reader.target
 
@@ -170,7 +174,7 @@ class GuestFiles:
         return _Found(root, reader, mounts) if root else None
 
     def damage(self) -> tuple[tuple[str, str], ...]:
-        """The places whose file system cannot be opened, or has a topmost directory that cannot be read, with why.
+        """The places whose file system cannot be opened, or has a topmost directory that cannot be listed, with why.
 
         Left out is what the host or the limits deny, and what is cut off, which are told already.
         """
@@ -181,15 +185,20 @@ class GuestFiles:
             if sum(other.on == entry.on for other in self.disk.filesystems) > 1:  # one of them is not in use
                 continue
             try:
-                reader = self.reader(entry.on)
-                for _ in reader.names(reader.root):
-                    pass
+                self._list(self.reader(entry.on))
             except NotRead:
                 continue
             except ContentsError as error:
                 if not isinstance(error.__cause__, _DENIED):
                     damaged.append((entry.on, str(error)))
         return tuple(damaged)
+
+    def _list(self, reader: FileReader) -> None:
+        """List the topmost directory, or as much of it as is sensible; `ContentsError` where that fails."""
+        end = self.disk.file.reads + MAX_LISTING_READS
+        for _ in islice(reader.listed(reader.root), MAX_LISTED):
+            if self.disk.file.reads >= end:
+                break
 
     @property
     def root(self) -> Root | None:

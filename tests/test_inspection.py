@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from preflight import inspection
 from preflight.errors import UnreadableImage
-from preflight.facts import Image, Unknown
+from preflight.facts import Image, PartitionTable, Unknown
 from preflight.filesystems import index as superblocks
 from preflight.formats import index as formats
+from preflight.guest_files import MAX_LISTING_READS, Disk, GuestFiles
 from preflight.inspection import MAX_PROBED, inspect
-from preflight.source import FileSource
+from preflight.source import Buffered, FileSource
 from preflight.units import GiB, KiB, MiB, TiB
 from tests import disks
 from tests.documents import read_back
@@ -712,6 +713,38 @@ def test_an_ntfs_without_its_topmost_directory_is_told(tmp_path: Path) -> None:
     disks.put(disk, mft + 5 * 1024, b"BAAD")  # the record of the topmost directory
     (problem,) = seen(disk).problems
     assert problem.code in ("filesystem-damaged", "superblock-invalid")
+
+
+def test_a_topmost_directory_with_an_entry_that_cannot_be_listed_is_told(tmp_path: Path) -> None:
+    top = tmp_path / "tree"
+    for name in ("etc", "usr"):
+        (top / name).mkdir(parents=True)
+    (top / "many").mkdir()
+    for number in range(3000):
+        (top / "many" / f"name-{number}").touch()
+    disk = sparse(tmp_path / "disk", 64 * MiB)
+    run("mke2fs", "-q", "-F", "-t", "ext4", "-O", "^metadata_csum", "-d", top, disk)
+    assert not seen(disk).problems
+    run("debugfs", "-w", "-R", "set_inode_field usr links_count 0", disk)
+    (problem,) = seen(disk).problems
+    assert (problem.code, problem.where) == ("filesystem-damaged", "file system of disk")
+    assert problem.message.startswith("the entry 'usr' cannot be listed: ext inode ")
+    assert problem.message.endswith("i_links_count is 0, the file is deleted")
+
+
+def test_a_topmost_directory_with_many_entries_takes_few_reads(tmp_path: Path) -> None:
+    top = tmp_path / "tree"
+    top.mkdir()
+    for number in range(3_000):
+        (top / f"name-{number}").touch()
+    disk = sparse(tmp_path / "disk", 128 * MiB)
+    run("mke2fs", "-q", "-F", "-t", "ext4", "-d", top, disk)
+    image = inspect(str(disk), guest=False)
+    with FileSource(str(disk)) as source:
+        pages = Buffered(source)
+        found = Disk((), (), image.filesystems, {"disk": pages}, pages, PartitionTable("none", 512, None), source)
+        assert GuestFiles(found).damage() == ()
+        assert source.reads <= 3_000 * 24 // (64 * KiB) * 2 + MAX_LISTING_READS + 8
 
 
 @pytest.mark.parametrize("profile", ["raid1", "raid5"])
