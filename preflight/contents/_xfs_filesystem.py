@@ -9,6 +9,7 @@ import msgspec
 from preflight.binary import crc32c, parse, parse_at
 from preflight.contents import ContentsError
 from preflight.contents import _xfs_layouts as layouts
+from preflight.filesystems._xfs_log_state import is_clean
 from preflight.filesystems.xfs import SUPERBLOCK, XFS_SB_MAGIC, XFS_SB_VERSION_NUMBITS, impossible
 from preflight.source import BlockSource
 from preflight.units import KiB
@@ -73,6 +74,10 @@ class Filesystem:
         has_other = incompat & layouts.XFS_SB_FEAT_INCOMPAT_META_UUID  # since its UUID was changed
         self._uuid: bytes = superblock.sb_meta_uuid if has_other else superblock.sb_uuid
         self._superblock = superblock
+
+    def has_clean_log(self) -> bool:
+        """Whether no journal waits to be replayed; raises what `read_at` raises."""
+        return is_clean(self.source, self._superblock)
 
     def inode(self, number: int) -> Inode:
         """The inode of this number; `ContentsError` where there is none, raises what `read_at` raises."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NoReturn
 
-from preflight.contents import MAX_ENTRIES, ContentsError, Kind, Node, Opener, refusing
+from preflight.contents import MAX_ENTRIES, ContentsError, Kind, Node, Opener, naming, refusing
 from preflight.contents import _fat_directories as directories
 from preflight.contents._fat_filesystem import Filesystem
 from preflight.source import BlockSource
@@ -51,8 +51,12 @@ class FatReader:
             yield entry.names[0]
 
     def listed(self, directory: Node) -> Iterator[str]:
-        """See `FileReader.listed`: all that a listing needs is in the directory itself."""
-        return self.names(directory)
+        """See `FileReader.listed`. Of a directory Linux looks for the size, which is that of its whole chain."""
+        for entry in self._entries(directory):
+            with naming(entry.names[0]):
+                if entry.is_directory:
+                    self._filesystem.read(entry.cluster, directories.MAX_DIRECTORY_BYTES, 1, to_end=True)
+            yield entry.names[0]
 
     def _entries(self, directory: Node) -> Iterator[directories.Entry]:
         _demand("directory", directory)

@@ -22,11 +22,13 @@ from preflight.contents._ntfs_compacted import Compacted
 from preflight.contents._ntfs_directories import Directories, names_of
 from preflight.contents._ntfs_filesystem import File, Filesystem
 from preflight.contents._ntfs_links import ReparsePoint, reparse_point
+from preflight.contents._ntfs_log import is_clean
 from preflight.contents._ntfs_names import from_disk, to_disk
 from preflight.contents._ntfs_streams import Stream
 from preflight.source import BlockSource
 
 INFORMATION = struct.Struct(layouts.STANDARD_INFORMATION_FORMAT)
+LOG_FILE = layouts.Reference(2, 0)  # $LogFile
 SEQUENCE_BITS = 16  # of the number of a node, which is a reference with the record's number above
 
 
@@ -98,6 +100,11 @@ class NtfsReader(NumberedReader[Handle]):
     def _reparse_point(self, file: File) -> ReparsePoint | None:
         stream = self._filesystem.stream(file, layouts.AT_REPARSE_POINT)
         return reparse_point(stream) if stream else None
+
+    def _is_settled(self) -> bool:
+        with refusing():
+            log = self._filesystem.stream(self._filesystem.file(LOG_FILE), layouts.AT_DATA)
+            return log is not None and is_clean(log)
 
     def _list(self, directory: Handle) -> Iterator[Entry]:
         for entry in self._directories.entries(directory.file):

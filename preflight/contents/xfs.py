@@ -35,6 +35,10 @@ class XfsReader(InodeReader[Inode]):
     def _inode(self, number: int) -> Inode:
         return self._filesystem.inode(number)
 
+    def _is_settled(self) -> bool:
+        with refusing():
+            return self._filesystem.has_clean_log()
+
     def _list(self, directory: Inode) -> Iterator[Entry]:
         return _xfs_directories.entries(self._filesystem, directory)
 
