@@ -12,9 +12,11 @@ import msgspec
 from preflight.binary import parse_at
 from preflight.contents import ContentsError
 from preflight.contents import _ext_layouts as layouts
-from preflight.contents._ext_zones import Zones
+from preflight.contents._ext_zones import Zones, extents_of_journal
+from preflight.errors import StructureError
 from preflight.filesystems._ext_checksums import (
     BG_CHECKSUM,
+    GOOD_OLD_INODE_SIZE,
     HIGH_HALVES,
     descriptor_checksum,
     seed,
@@ -28,7 +30,13 @@ from preflight.filesystems._ext_geometry import (
     inode_size_of,
 )
 from preflight.filesystems._ext_groups import first_groups
-from preflight.filesystems.ext import MAX_LOG_BLOCK_SIZE, S_MAGIC, SUPERBLOCK, SUPERBLOCK_OFFSET
+from preflight.filesystems.ext import (
+    EXT3_FEATURE_COMPAT_HAS_JOURNAL,
+    MAX_LOG_BLOCK_SIZE,
+    S_MAGIC,
+    SUPERBLOCK,
+    SUPERBLOCK_OFFSET,
+)
 from preflight.source import BlockSource
 from preflight.units import is_power_of_two
 
@@ -129,7 +137,17 @@ class Filesystem:
     @cached_property
     def _zones(self) -> Zones:
         groups = first_groups(self.source, self.superblock, self.blocks)
-        return Zones(self.superblock, self.blocks, groups, self._has_superblock)
+        return Zones(self.superblock, self.blocks, groups, self._journal(), self._has_superblock)
+
+    def _journal(self) -> list[tuple[int, int]]:
+        """Where the journal is; nothing where it cannot be found, which who looks at it tells."""
+        number = self.superblock.s_journal_inum
+        if not self.superblock.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL or not number:
+            return []
+        try:
+            return extents_of_journal(self.source.read_at(self.inode_offset(number), GOOD_OLD_INODE_SIZE))
+        except (ContentsError, StructureError):
+            return []
 
     def _inode_table(self, group: int) -> int:
         """The block where the inode table of `group` begins."""

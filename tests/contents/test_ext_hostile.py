@@ -163,7 +163,7 @@ def header(entries: int, depth: int = 0, most: int = 4) -> bytes:
     return b"\x0a\xf3" + b"".join(number.to_bytes(2, "little") for number in (entries, most, depth)) + bytes(4)
 
 
-SOME = 9000  # a block that a file may have
+SOME = 14000  # a block that a file may have
 INODES = {  # by message: the file, a field of its inode, and what it becomes
     "i_extra_isize is 30, expected is a multiple of 4 up to 128": (INODE_OF_FILE, 0x80, b"\x1e\0"),
     "i_extra_isize is 132": (INODE_OF_FILE, 0x80, b"\x84\0"),
@@ -215,6 +215,15 @@ def test_no_file_may_have_the_blocks_of_bitmaps_and_inode_tables(field: int, uns
         change = {inode(unsealed, INODE_OF_FILE) + 0x28: header(1) + extent(0, 5, start)}
         with unlimited(unsealed) as source, pytest.raises(ContentsError, match=f"are at {start}, which no file may"):
             entry(ext.ExtReader(Changed(source, change)), FILE)
+
+
+def test_no_file_may_have_the_blocks_of_the_journal(unsealed: Path, tmp_path: Path) -> None:
+    first = block(unsealed, "<8>") // BLOCK
+    for start in (first - 2, first, first + 900):
+        change = {inode(unsealed, INODE_OF_FILE) + 0x28: header(1) + extent(0, 5, start)}
+        with unlimited(unsealed) as source, pytest.raises(ContentsError, match=f"are at {start}, which no file may"):
+            entry(ext.ExtReader(Changed(source, change)), FILE)
+        disliked(unsealed, tmp_path / "copy", change)
 
 
 def test_a_leaf_that_is_not_where_its_index_says_is_refused(unsealed: Path, tmp_path: Path) -> None:
