@@ -4,8 +4,9 @@ The libraries at hand do not do: libfsext (20260821) refuses fast_commit, mmp an
 inline_data, and cannot look up names beside one that is no UTF-8; The Sleuth Kit (pytsk3 20260715) takes what is left
 of deleted entries in large directories for files.
 
-Read are all features that Linux has, but not encrypted files and directories. The journal is not replayed: what a
-file system that was not unmounted has only there is not seen.
+Read are all features that Linux has, but not encrypted files and directories. What Linux refuses to read is refused,
+and all checksums on the way to bytes are verified. The journal is not replayed: what a file system that was not
+unmounted has only there is not seen.
 
 Specification: Linux kernel documentation, ext4 Data Structures and Algorithms,
 https://docs.kernel.org/filesystems/ext4/
