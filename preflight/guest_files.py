@@ -174,7 +174,9 @@ class GuestFiles:
         return _Found(root, reader, mounts) if root else None
 
     def damage(self) -> tuple[tuple[str, str], ...]:
-        """The places whose file system cannot be opened, or has a topmost directory that cannot be listed, with why.
+        """The places whose file system cannot be opened or mounted, or has a topmost directory that cannot be listed.
+
+        Each comes with why.
 
         Left out is what the host or the limits deny, and what is cut off, which are told already.
         """
@@ -185,7 +187,10 @@ class GuestFiles:
             if sum(other.on == entry.on for other in self.disk.filesystems) > 1:  # one of them is not in use
                 continue
             try:
-                self._list(self.reader(entry.on))
+                reader = self.reader(entry.on)
+                self._list(reader)
+                if verify_mount := self._opener(entry.on).verify_mount:
+                    verify_mount(reader)
             except NotRead:
                 continue
             except ContentsError as error:

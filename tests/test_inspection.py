@@ -704,6 +704,24 @@ def test_a_btrfs_whose_trees_are_damaged_is_told(tmp_path: Path) -> None:
     assert "btrfs node at byte" in problem.message
 
 
+def test_a_btrfs_that_linux_would_not_mount_is_told(tmp_path: Path) -> None:
+    """Its files can be read, its tree of extents cannot."""
+    disk = sparse(tmp_path / "disk", 128 * MiB)
+    run("mkfs.btrfs", "-q", "-f", disk)
+    assert not seen(disk).problems
+    data = disk.read_bytes()
+    fsid = data[64 * KiB + 32 : 64 * KiB + 48]
+    for start in range(MiB, len(data), 4 * KiB):
+        node = data[start : start + 4 * KiB]
+        if node[32:48] == fsid and int.from_bytes(node[88:96], "little") == 2:  # each copy
+            disks.put(disk, start + 3000, b"damaged")
+    run("btrfs", "check", "--readonly", disk, ok=(1,))
+    (problem,) = seen(disk).problems
+    assert (problem.code, problem.where) == ("filesystem-damaged", "file system of disk")
+    assert "btrfs node at byte" in problem.message
+    assert "the csum does not match" in problem.message
+
+
 def test_an_ntfs_without_its_topmost_directory_is_told(tmp_path: Path) -> None:
     disk = sparse(tmp_path / "disk", 64 * MiB)
     run("mkntfs", "-q", "-F", "-Q", disk)

@@ -113,3 +113,6 @@ class Opener(msgspec.Struct, frozen=True):
     """The files on this partition or volume; `ContentsError` where they cannot be read."""
     subvolumes: Callable[[BlockSource], tuple[tuple[str, FileReader], ...]] | None = None
     """btrfs: all subvolumes that may be a root, with their paths, the default one first; None for others."""
+    verify_mount: Callable[[Any], None] | None = None
+    """btrfs: reads what Linux does at a mount beyond the files, given what `open` returned; `ContentsError` where it
+    would not mount. None for others."""

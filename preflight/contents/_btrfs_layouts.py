@@ -19,22 +19,55 @@ MAX_U64 = (1 << 64) - 1
 
 # Objectids: trees, and what else stands in their place.
 ROOT_TREE_OBJECTID = 1
-CHUNK_TREE_OBJECTID = 3
-FS_TREE_OBJECTID = 5
+DEV_ITEMS_OBJECTID = 1
+EXTENT_TREE_OBJECTID = 2
 EMPTY_SUBVOL_DIR_OBJECTID = 2
-INODE_IMMUTABLE = 1 << 6  # flag of an inode: chattr +i
+CHUNK_TREE_OBJECTID = 3
+DEV_TREE_OBJECTID = 4
+FS_TREE_OBJECTID = 5
+ROOT_TREE_DIR_OBJECTID = 6
+CSUM_TREE_OBJECTID = 7
+QUOTA_TREE_OBJECTID = 8
+UUID_TREE_OBJECTID = 9
+FREE_SPACE_TREE_OBJECTID = 10
+BLOCK_GROUP_TREE_OBJECTID = 11
+FIRST_CHUNK_TREE_OBJECTID = 256
 FIRST_FREE_OBJECTID = 256  # of subvolumes, and of the inodes in them
 LAST_FREE_OBJECTID = (1 << 64) - 256
-FIRST_CHUNK_TREE_OBJECTID = 256
+LAST_SUBVOLUME = (1 << 48) - 1  # the bits above are the level of a quota group
+# Linux counts down from -1, here from 2^64.
+FREE_INO_OBJECTID = (1 << 64) - 12
+EXTENT_CSUM_OBJECTID = (1 << 64) - 10
+DATA_RELOC_TREE_OBJECTID = (1 << 64) - 9
+TREE_RELOC_OBJECTID = (1 << 64) - 8
+TREE_LOG_OBJECTID = (1 << 64) - 6
+ORPHAN_OBJECTID = (1 << 64) - 5
+
+INODE_IMMUTABLE = 1 << 6  # flag of an inode: chattr +i
 
 # Types of items.
 INODE_ITEM_KEY = 1
 INODE_REF_KEY = 12
+INODE_EXTREF_KEY = 13
+XATTR_ITEM_KEY = 24
+ORPHAN_ITEM_KEY = 48
 DIR_ITEM_KEY = 84
 DIR_INDEX_KEY = 96
 EXTENT_DATA_KEY = 108
+EXTENT_CSUM_KEY = 128
 ROOT_ITEM_KEY = 132
 ROOT_REF_KEY = 156
+EXTENT_ITEM_KEY = 168
+METADATA_ITEM_KEY = 169
+EXTENT_OWNER_REF_KEY = 172
+TREE_BLOCK_REF_KEY = 176
+EXTENT_DATA_REF_KEY = 178
+SHARED_BLOCK_REF_KEY = 182
+SHARED_DATA_REF_KEY = 184
+BLOCK_GROUP_ITEM_KEY = 192
+DEV_EXTENT_KEY = 204
+DEV_ITEM_KEY = 216
+RAID_STRIPE_KEY = 230
 
 INCOMPAT_FLAGS = (
     "MIXED_BACKREF",
@@ -60,13 +93,22 @@ INCOMPAT_FLAGS = (
 # Read are those that leave the way from a path to its bytes as it was. The compat_ro ones (free-space tree, block-group
 # tree, verity) all do: they concern who writes.
 INCOMPAT_NOT_READ = 1 << 13 | 1 << 14 | 1 << 15 | 1 << 17
+INCOMPAT_MIXED_GROUPS = 1 << 2
+INCOMPAT_SKINNY_METADATA = 1 << 8
+COMPAT_RO_FREE_SPACE_TREE, COMPAT_RO_BLOCK_GROUP_TREE = 1 << 0, 1 << 3
+CSUM_SIZES = (4, 8, 32, 32)  # bytes, by csum_type
+
+HEADER_WRITTEN, HEADER_RELOC = 1 << 0, 1 << 1  # flags of a node
 
 # The arrays behind a header are unpacked by the standard library: a node has hundreds of entries, of which a search
 # wants one, and construct would take a hundred times as long for the same tuples. A key is objectid, type, offset.
 ITEM = struct.Struct("<QBQII")  # key, offset (of the data, from the end of the header), size
 KEY_PTR = struct.Struct("<QBQQQ")  # key, blockptr, generation
 
-BLOCK_GROUP_KINDS = 0x7  # DATA, SYSTEM, METADATA
+BLOCK_GROUP_DATA, BLOCK_GROUP_SYSTEM, BLOCK_GROUP_METADATA = 1 << 0, 1 << 1, 1 << 2
+BLOCK_GROUP_KINDS = BLOCK_GROUP_DATA | BLOCK_GROUP_SYSTEM | BLOCK_GROUP_METADATA
+BLOCK_GROUP_MIXED = BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA
+BLOCK_GROUP_USES = (BLOCK_GROUP_DATA, BLOCK_GROUP_SYSTEM, BLOCK_GROUP_METADATA, BLOCK_GROUP_MIXED)
 BLOCK_GROUP_PROFILES = {
     1 << 3: "RAID0",
     1 << 4: "RAID1",
@@ -77,6 +119,13 @@ BLOCK_GROUP_PROFILES = {
     1 << 9: "RAID1C3",
     1 << 10: "RAID1C4",
 }
+PROFILE_BITS = sum(BLOCK_GROUP_PROFILES)
+
+
+def is_subvolume(objectid: int) -> bool:
+    """Whether a tree of this number holds files: Linux, btrfs_is_fstree."""
+    return objectid == FS_TREE_OBJECTID or FIRST_FREE_OBJECTID <= objectid <= LAST_SUBVOLUME
+
 
 INODE_ITEM = Struct(
     "generation" / Int64ul,

@@ -4,13 +4,14 @@ Specification: btrfs on-disk format, sections Root item and Root reference,
 https://btrfs.readthedocs.io/en/latest/dev/On-disk-format.html
 """
 
+from typing import Any
+
 from preflight.binary import parse
 from preflight.contents import ContentsError
 from preflight.contents import _btrfs_directories as directories
 from preflight.contents import _btrfs_layouts as layouts
 from preflight.contents._btrfs_superblock import Filesystem, Root
 from preflight.contents._btrfs_trees import Trees
-from preflight.filesystems._btrfs_geometry import MAX_LEVEL
 
 MAX_SUBVOLUMES = 4096  # snapper keeps some dozens of snapshots, container engines make hundreds of layers
 DEFAULT = b"default"
@@ -40,16 +41,12 @@ class Subvolumes:
         found = self._trees.floor(self._root_tree, (objectid, layouts.ROOT_ITEM_KEY, layouts.MAX_U64))
         if found is None or found[0][:2] != (objectid, layouts.ROOT_ITEM_KEY):
             return None
-        item = found[1]
-        where = f"btrfs ROOT_ITEM of tree {objectid}"
-        if len(item) < layouts.ROOT_ITEM_SIZE:
-            raise ContentsError(f"{where}: it has {len(item)} bytes, expected are {layouts.ROOT_ITEM_SIZE} at least")
-        fields = parse(layouts.ROOT_ITEM, item[: layouts.ROOT_ITEM_SIZE], where, 0)
-        if fields.level > MAX_LEVEL:
-            raise ContentsError(f"{where}: level is {fields.level}, at most {MAX_LEVEL} is allowed")
-        if not fields.refs:
-            return None
-        return Root(objectid, fields.bytenr, fields.level, fields.generation, fields.root_dirid)
+        return root_of(objectid, found[1]) if _fields(objectid, found[1]).refs else None
+
+    def tree(self, objectid: int) -> Root | None:
+        """A tree of the file system's own, which is always the one at offset 0; None where there is none."""
+        item = self._trees.get(self._root_tree, (objectid, layouts.ROOT_ITEM_KEY, 0))
+        return None if item is None else root_of(objectid, item)
 
     def holds(self, parent: Root, child: int, directory: int, name: bytes) -> bool:
         """Whether subvolume `child` begins at this name in `parent`.
@@ -90,3 +87,13 @@ class Subvolumes:
         except ContentsError:
             return None
         return b"/".join((*((parent_path,) if parent_path else ()), *names, ref[1]))
+
+
+def root_of(objectid: int, item: bytes) -> Root:
+    """The tree of a ROOT_ITEM."""
+    fields = _fields(objectid, item)
+    return Root(objectid, fields.bytenr, fields.level, fields.generation, fields.root_dirid)
+
+
+def _fields(objectid: int, item: bytes) -> Any:
+    return parse(layouts.ROOT_ITEM, item[: layouts.ROOT_ITEM_SIZE], f"btrfs ROOT_ITEM of tree {objectid}", 0)

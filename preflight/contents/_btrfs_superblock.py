@@ -13,7 +13,7 @@ from preflight.contents import ContentsError, NotRead
 from preflight.contents import _btrfs_layouts as layouts
 from preflight.errors import StructureError
 from preflight.filesystems._btrfs_checksums import CSUM_SIZE, checksum
-from preflight.filesystems._btrfs_geometry import MAX_LEVEL
+from preflight.filesystems._btrfs_geometry import FLAG_SEEDING, MAX_LEVEL
 from preflight.filesystems._btrfs_layouts import DEV_ITEM_END, INCOMPAT_METADATA_UUID, SUPERBLOCK_END
 from preflight.filesystems.btrfs import MAGIC, MIRROR_OFFSET, PRIMARY_OFFSET, SUPERBLOCK, SUPERBLOCK_SIZE
 from preflight.source import BlockSource
@@ -60,6 +60,7 @@ class Filesystem(msgspec.Struct, frozen=True):
     csum_type: int
     sectorsize: int
     nodesize: int
+    num_devices: int
     devid: int
     device_uuid: bytes
     root_dir_objectid: int
@@ -68,6 +69,14 @@ class Filesystem(msgspec.Struct, frozen=True):
     chunk_tree: Root
     sys_chunk_array: bytes
     """Chunks that hold the chunk tree: keys, each with its CHUNK_ITEM."""
+    incompat_flags: int
+    compat_ro_flags: int
+    total_bytes: int | None
+    """Of all devices together; None where this one is a seed, which says nothing of the others."""
+    device_size: int
+    """Of this device, in bytes."""
+    log_tree: Root | None
+    """What the next mount replays; None where there is nothing."""
 
 
 def read(source: BlockSource) -> Filesystem:
@@ -116,6 +125,7 @@ def _filesystem(data: bytes, offset: int) -> Filesystem:
         csum_type=superblock.csum_type,
         sectorsize=superblock.sectorsize,
         nodesize=superblock.nodesize,
+        num_devices=superblock.num_devices,
         devid=superblock.dev_item_devid,
         device_uuid=device.uuid,
         root_dir_objectid=superblock.root_dir_objectid,
@@ -127,7 +137,19 @@ def _filesystem(data: bytes, offset: int) -> Filesystem:
             superblock.chunk_root_generation,
         ),
         sys_chunk_array=end.sys_chunk_array[:array_size],
+        incompat_flags=superblock.incompat_flags,
+        compat_ro_flags=superblock.compat_ro_flags,
+        total_bytes=None if superblock.flags & FLAG_SEEDING else superblock.total_bytes,
+        device_size=superblock.dev_item_total_bytes,
+        log_tree=_log_tree(superblock),
     )
+
+
+def _log_tree(superblock: Any) -> Root | None:
+    if not superblock.log_root:
+        return None
+    generation = superblock.generation + 1  # that of the transaction which was not committed
+    return Root(layouts.TREE_LOG_OBJECTID, superblock.log_root, superblock.log_root_level, generation)
 
 
 def _check_features(incompat_flags: int) -> None:
@@ -149,7 +171,7 @@ def _check_geometry(superblock: Any, offset: int) -> None:
             raise _refusal(offset, f"{name} is {value} bytes, expected is a power of two from 4096 to 65536")
     if superblock.nodesize < superblock.sectorsize:
         raise _refusal(offset, f"nodesize {superblock.nodesize} is below the sectorsize {superblock.sectorsize}")
-    for name in ("root_level", "chunk_root_level"):
+    for name in ("root_level", "chunk_root_level", "log_root_level"):
         if superblock[name] > MAX_LEVEL:
             raise _refusal(offset, f"{name} is {superblock[name]}, at most {MAX_LEVEL} is allowed")
 

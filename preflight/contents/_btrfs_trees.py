@@ -1,6 +1,6 @@
-"""The trees of btrfs: verified nodes, and searches in them.
+"""The trees of btrfs, and searches in them.
 
-Specification: btrfs on-disk format, sections Header, Item and Key pointer,
+Specification: btrfs on-disk format, sections Header and Key pointer,
 https://btrfs.readthedocs.io/en/latest/dev/On-disk-format.html
 """
 
@@ -8,40 +8,18 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 
-import msgspec
-
-from preflight.binary import parse
 from preflight.contents import ContentsError
 from preflight.contents import _btrfs_layouts as layouts
 from preflight.contents._btrfs_chunks import ChunkMap
 from preflight.contents._btrfs_layouts import Key
+from preflight.contents._btrfs_nodes import TreeNode, key_of, parse_node
 from preflight.contents._btrfs_superblock import Filesystem, Reference, Root
 from preflight.errors import StructureError
-from preflight.filesystems._btrfs_checksums import CSUM_SIZE, checksum
-from preflight.filesystems._btrfs_geometry import MAX_LEVEL
-from preflight.filesystems._btrfs_layouts import HEADER, HEADER_SIZE
 from preflight.source import BlockSource
 from preflight.units import MiB
 
 NODE_BYTES_KEPT = 4 * MiB  # 256 nodes of 16 KiB; unpacked they take some six times as much
 AFTER = 1 << 64  # behind a key, it makes a tuple that sorts after all that begin with this key
-
-
-class TreeNode(msgspec.Struct, frozen=True):
-    """A node that holds together; whether it is the one that was looked for is another question."""
-
-    bytenr: int
-    level: int
-    generation: int
-    owner: int
-    entries: list[tuple[int, ...]]
-    """As `layouts.ITEM` has them at level 0, as `layouts.KEY_PTR` above; in ascending order."""
-    data: bytes
-
-    def item(self, index: int) -> bytes:
-        """The data of an item; the node is a leaf."""
-        offset, size = self.entries[index][3:]
-        return self.data[HEADER_SIZE + offset : HEADER_SIZE + offset + size]
 
 
 class Trees:
@@ -55,8 +33,14 @@ class Trees:
         self._source = source
         self._filesystem = filesystem
         self._chunks = chunks
+        self.nodes_read = 0
+        """Copies of nodes, those that were not whole included."""
         self._nodes: OrderedDict[int, TreeNode] = OrderedDict()
         self._capacity = NODE_BYTES_KEPT // filesystem.nodesize
+
+    def verify_root(self, root: Root) -> None:
+        """Read the topmost node of a tree."""
+        self._node(root.reference())
 
     def get(self, root: Root, key: Key) -> bytes | None:
         """The item with this very key, None where there is none."""
@@ -71,7 +55,7 @@ class Trees:
             if index < 0:
                 return None
             if not node.level:
-                return _key(node.entries[index]), node.item(index)
+                return key_of(node.entries[index]), node.item(index)
             node = self._child(node, index, root)
 
     def items(self, root: Root, first: Key, last: Key) -> Iterator[tuple[Key, bytes]]:
@@ -84,7 +68,7 @@ class Trees:
                 path.append((node, index))
                 node = self._child(node, index, root)
             for index in range(bisect_left(node.entries, first), len(node.entries)):
-                key = _key(node.entries[index])
+                key = key_of(node.entries[index])
                 if key > last:
                     return
                 yield key, node.item(index)
@@ -98,7 +82,7 @@ class Trees:
 
     def _child(self, node: TreeNode, index: int, root: Root) -> TreeNode:
         pointer = node.entries[index]
-        return self._node(Reference(pointer[3], node.level - 1, pointer[4], root.objectid, _key(pointer)))
+        return self._node(Reference(pointer[3], node.level - 1, pointer[4], root.objectid, key_of(pointer)))
 
     def _node(self, reference: Reference) -> TreeNode:
         node = self._nodes.get(reference.bytenr)
@@ -121,8 +105,9 @@ class Trees:
         if contiguous < nodesize:
             raise ContentsError(f"btrfs node at logical {reference.bytenr:#x}: its chunk or stripe ends inside it")
         for place in places:
+            self.nodes_read += 1
             try:
-                node = self._parse(self._source.read_at(place, nodesize), reference.bytenr, place)
+                node = parse_node(self._filesystem, self._source.read_at(place, nodesize), reference.bytenr, place)
             except StructureError as error:
                 failure = failure or error
                 continue
@@ -131,74 +116,24 @@ class Trees:
             failure = failure or StructureError("btrfs node", place, reason)
         raise ContentsError(str(failure)) from failure
 
-    def _parse(self, data: bytes, bytenr: int, place: int) -> TreeNode:
-        """The node in `data`; `StructureError` where it does not hold together."""
-        where = "btrfs node"
-        header = parse(HEADER, data[:HEADER_SIZE], where, place)
-        # The fields come first: what is no node at all is told at once, and by what it is.
-        if header.bytenr != bytenr:
-            raise StructureError(where, place, f"bytenr is {header.bytenr:#x}, expected is {bytenr:#x}")
-        if header.fsid != self._filesystem.metadata_fsid:
-            expected = self._filesystem.metadata_fsid.hex()
-            raise StructureError(where, place, f"fsid is {header.fsid.hex()}, expected is {expected}")
-        if header.level > MAX_LEVEL:
-            raise StructureError(where, place, f"level is {header.level}, at most {MAX_LEVEL} is allowed")
-        if header.generation > self._filesystem.generation:
-            reason = f"generation is {header.generation}, the file system is at {self._filesystem.generation}"
-            raise StructureError(where, place, reason)
-        layout = layouts.KEY_PTR if header.level else layouts.ITEM
-        room = (len(data) - HEADER_SIZE) // layout.size
-        if header.nritems > room or (header.level and not header.nritems):
-            raise StructureError(where, place, f"nritems is {header.nritems}, allowed are 1 to {room}")
-        computed = checksum(self._filesystem.csum_type, data[CSUM_SIZE:])
-        if computed is None or not header.csum.startswith(computed):
-            raise StructureError(where, place, "the csum does not match what is in it")
-        end = HEADER_SIZE + header.nritems * layout.size
-        entries = list(layout.iter_unpack(data[HEADER_SIZE:end]))
-        _check_order(entries, place)
-        if not header.level:
-            _check_items(entries, len(data) - HEADER_SIZE, place)
-        return TreeNode(bytenr, header.level, header.generation, header.owner, entries, data)
-
-
-def _check_order(entries: list[tuple[int, ...]], place: int) -> None:
-    previous: Key | None = None
-    for entry in entries:
-        key = _key(entry)
-        if previous is not None and key <= previous:
-            raise StructureError("btrfs node", place, f"the key {key} does not follow {previous}")
-        previous = key
-
-
-def _check_items(entries: list[tuple[int, ...]], end: int, place: int) -> None:
-    """The data of items lie one before the other, from the node's end down to the array; `end` as ITEM counts."""
-    array_end = len(entries) * layouts.ITEM.size
-    for *_, offset, size in entries:
-        if offset < array_end or offset + size != end:
-            raise StructureError(
-                "btrfs leaf", place, f"an item has bytes {offset} to {offset + size}, expected is that it ends at {end}"
-            )
-        end = offset
-
 
 def _mismatch(node: TreeNode, reference: Reference) -> str | None:
     """How the node differs from what its pointer says, None where it does not."""
     if node.level != reference.level:
         return f"level is {node.level}, its pointer says {reference.level}"
-    if node.generation != reference.generation:
+    if reference.generation and node.generation != reference.generation:  # Linux: 0 is any
         return f"generation is {node.generation}, its pointer says {reference.generation}"
-    # Snapshots share nodes, so those of subvolumes may belong to any of them.
-    if node.owner != reference.owner and not (_is_subvolume(node.owner) and _is_subvolume(reference.owner)):
+    if not _belongs(node.owner, reference):
         return f"owner is tree {node.owner}, expected is tree {reference.owner}"
-    if reference.first_key is not None and (not node.entries or _key(node.entries[0]) != reference.first_key):
+    if reference.first_key is not None and (not node.entries or key_of(node.entries[0]) != reference.first_key):
         return f"it does not begin with the key {reference.first_key}, as its pointer says"
     return None
 
 
-def _is_subvolume(objectid: int) -> bool:
-    in_range = layouts.FIRST_FREE_OBJECTID <= objectid <= layouts.LAST_FREE_OBJECTID
-    return objectid == layouts.FS_TREE_OBJECTID or in_range
-
-
-def _key(entry: tuple[int, ...]) -> Key:
-    return entry[0], entry[1], entry[2]
+def _belongs(owner: int, reference: Reference) -> bool:
+    """Whether a node of tree `owner` may be in that of the reference."""
+    if reference.owner in (layouts.TREE_LOG_OBJECTID, layouts.TREE_RELOC_OBJECTID):
+        return True  # by these names go many trees, of which Linux does not ask it
+    # Snapshots share all nodes but the topmost, so those of subvolumes may belong to any of them.
+    is_shared = reference.first_key is not None and layouts.is_subvolume(reference.owner)
+    return layouts.is_subvolume(owner) if is_shared else owner == reference.owner

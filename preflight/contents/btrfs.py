@@ -13,26 +13,13 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from preflight.binary import parse
-from preflight.contents import (
-    MAX_ENTRIES,
-    ContentsError,
-    Kind,
-    Node,
-    Opener,
-    _btrfs_chunks,
-    _btrfs_superblock,
-    naming,
-    refusing,
-)
+from preflight.contents import MAX_ENTRIES, ContentsError, Kind, Node, Opener, naming, refusing
 from preflight.contents import _btrfs_directories as directories
 from preflight.contents import _btrfs_layouts as layouts
-from preflight.contents._btrfs_chunks import ChunkMap
-from preflight.contents._btrfs_extents import Extents
-from preflight.contents._btrfs_subvolumes import Subvolumes
+from preflight.contents import _btrfs_mount as mount
+from preflight.contents._btrfs_filesystem import Btrfs
 from preflight.contents._btrfs_superblock import Root
-from preflight.contents._btrfs_trees import Trees
 from preflight.contents._inodes import KINDS, decode, encode
-from preflight.filesystems._btrfs_layouts import CHUNK_ITEM_KEY
 from preflight.source import BlockSource
 
 MAX_TARGET = 4095  # Linux: PATH_MAX, with the NUL at its end
@@ -46,35 +33,11 @@ class Inode(NamedTuple):
     """EMPTY_SUBVOL_DIR_OBJECTID where a subvolume was in the original of a snapshot."""
 
 
-class Btrfs:
-    """One file system; its subvolumes share the nodes that were read."""
-
-    def __init__(self, source: BlockSource) -> None:
-        """Read the superblock and the chunk tree; `ContentsError` where they are damaged or have unread features."""
-        filesystem = _btrfs_superblock.read(source)
-        system_chunks = ChunkMap(filesystem, _btrfs_chunks.from_sys_chunk_array(filesystem))
-        # Nodes of the chunk tree are found by the superblock's array alone, all others by the chunk tree.
-        chunks = ChunkMap(filesystem, _chunks(filesystem, Trees(source, filesystem, system_chunks)))
-        self.trees = Trees(source, filesystem, chunks)
-        self.subvolumes = Subvolumes(self.trees, filesystem)
-        self.extents = Extents(source, self.trees, chunks, filesystem.sectorsize)
-
-
-def _chunks(filesystem: _btrfs_superblock.Filesystem, trees: Trees) -> list[_btrfs_chunks.Chunk]:
-    first = (layouts.FIRST_CHUNK_TREE_OBJECTID, CHUNK_ITEM_KEY, 0)
-    last = (layouts.FIRST_CHUNK_TREE_OBJECTID, CHUNK_ITEM_KEY, layouts.MAX_U64)
-    chunks: list[_btrfs_chunks.Chunk] = []
-    for key, item in trees.items(filesystem.chunk_tree, first, last):
-        if len(chunks) == _btrfs_chunks.MAX_CHUNKS:
-            raise ContentsError(f"btrfs chunk tree: it has over {_btrfs_chunks.MAX_CHUNKS} chunks")
-        chunks.append(_btrfs_chunks.from_item(filesystem, key[2], item))
-    return chunks
-
-
 class SubvolumeReader:
     """The files of one subvolume, and of those below it: a `FileReader`."""
 
     def __init__(self, filesystem: Btrfs, objectid: int) -> None:
+        self.filesystem = filesystem
         self._trees = filesystem.trees
         self._subvolumes = filesystem.subvolumes
         self._extents = filesystem.extents
@@ -171,8 +134,8 @@ class SubvolumeReader:
     def _node(self, root: Root, number: int) -> Node:
         where = f"btrfs inode {number} of tree {root.objectid}"
         item = self._trees.get(root, (number, layouts.INODE_ITEM_KEY, 0))
-        if item is None or len(item) != layouts.INODE_ITEM_SIZE:
-            raise ContentsError(f"{where}: it has no INODE_ITEM of {layouts.INODE_ITEM_SIZE} bytes")
+        if item is None:
+            raise ContentsError(f"{where}: it has no INODE_ITEM")
         inode: Any = parse(layouts.INODE_ITEM, item, where, 0)
         kind = KINDS.get(stat.S_IFMT(inode.mode), "other")
         immutable = bool(inode.flags & layouts.INODE_IMMUTABLE)
@@ -203,4 +166,9 @@ def _open_subvolumes(source: BlockSource) -> tuple[tuple[str, SubvolumeReader], 
     return tuple((decode(paths[number]), SubvolumeReader(filesystem, number)) for number in numbers)
 
 
-CONTENTS = Opener(open=_open, subvolumes=_open_subvolumes)
+def _verify_mount(reader: SubvolumeReader) -> None:
+    with refusing():
+        mount.verify(reader.filesystem)
+
+
+CONTENTS = Opener(open=_open, subvolumes=_open_subvolumes, verify_mount=_verify_mount)

@@ -3,7 +3,7 @@
 import hashlib
 import lzma
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -64,6 +64,30 @@ def sealed(source: BlockSource, place: int, size: int, changes: Mapping[int, byt
 def superblock(source: BlockSource, changes: Mapping[int, bytes]) -> Patched:
     """The source with another superblock, and no mirror."""
     return sealed(source, SUPERBLOCK, 4096, changes)
+
+
+def leaf(
+    fsid: bytes,
+    bytenr: int,
+    owner: int,
+    generation: int,
+    items: Iterable[tuple[tuple[int, int, int], bytes]],
+    *,
+    nodesize: int,
+    flags: int = 1,
+) -> bytes:
+    """A leaf with these items, by key; `flags` is WRITTEN."""
+    headers, data = b"", b""
+    room = nodesize - 101
+    count = 0
+    for key, item in items:
+        data = item + data
+        headers += struct.pack("<QBQII", *key, room - len(data), len(item))
+        count += 1
+    assert len(headers) + len(data) <= room
+    head = fsid + struct.pack("<QQ16xQQIB", bytenr, flags, generation, owner, count, 0)
+    body = head + headers.ljust(room - len(data), b"\0") + data
+    return (crc32c(body) ^ 0xFFFFFFFF).to_bytes(4, "little").ljust(32, b"\0") + body
 
 
 class Place(NamedTuple):

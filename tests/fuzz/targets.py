@@ -166,6 +166,8 @@ def _contents(module: str, source: BlockSource) -> None:
     readers: list[FileReader] = []
     with suppress(PreflightError):
         readers.append(opener.open(source))
+        if opener.verify_mount:
+            opener.verify_mount(readers[0])
     if opener.subvolumes:
         with suppress(PreflightError):
             readers += [reader for _, reader in opener.subvolumes(source)[:2]]
