@@ -38,7 +38,10 @@ def verify(filesystem: Btrfs) -> None:
     _needed(filesystem, layouts.CSUM_TREE_OBJECTID)
     if compat_ro & layouts.COMPAT_RO_FREE_SPACE_TREE:
         _needed(filesystem, layouts.FREE_SPACE_TREE_OBJECTID)
-    _needed(filesystem, layouts.DATA_RELOC_TREE_OBJECTID)
+    for objectid in (layouts.DATA_RELOC_TREE_OBJECTID, layouts.FS_TREE_OBJECTID):
+        _verify_files(filesystem, objectid)
+    if (default := filesystem.subvolumes.default()) != layouts.FS_TREE_OBJECTID:
+        _verify_files(filesystem, default)
     if uuid_tree := filesystem.subvolumes.tree(layouts.UUID_TREE_OBJECTID):  # made anew where there is none
         filesystem.trees.verify_root(uuid_tree)
     _verify_dev_extents(filesystem, _needed(filesystem, layouts.DEV_TREE_OBJECTID), sizes)
@@ -48,13 +51,14 @@ def verify(filesystem: Btrfs) -> None:
     if log_tree := filesystem.superblock.log_tree:
         _verify_trees_in(filesystem, log_tree, layouts.TREE_LOG_OBJECTID)
     _verify_trees_in(filesystem, filesystem.superblock.root_tree, layouts.TREE_RELOC_OBJECTID)
-    for objectid in {layouts.FS_TREE_OBJECTID, filesystem.subvolumes.default()}:
-        # What was deleted while in use is looked for behind all files.
-        orphans = (layouts.ORPHAN_OBJECTID, layouts.ORPHAN_ITEM_KEY, layouts.MAX_U64)
-        root = filesystem.subvolumes.root(objectid)
-        if root is None:
-            raise ContentsError(f"btrfs: there is no subvolume {objectid}, which a mount shows")
-        filesystem.trees.floor(root, orphans)
+
+
+def _verify_files(filesystem: Btrfs, objectid: int) -> None:
+    """A tree of files that is opened; and behind them, where those are named that were deleted while in use."""
+    root = filesystem.subvolumes.root(objectid)
+    if root is None:
+        raise ContentsError(f"btrfs: the root tree has no ROOT_ITEM of tree {objectid} that is in use")
+    filesystem.trees.floor(root, (layouts.ORPHAN_OBJECTID, layouts.ORPHAN_ITEM_KEY, layouts.MAX_U64))
 
 
 def _needed(filesystem: Btrfs, objectid: int) -> Root:

@@ -44,7 +44,7 @@ class Subvolumes:
         return root_of(objectid, found[1]) if _fields(objectid, found[1]).refs else None
 
     def tree(self, objectid: int) -> Root | None:
-        """A tree of the file system's own, which is always the one at offset 0; None where there is none."""
+        """A tree of the file system's own whose ROOT_ITEM has the offset 0; None where there is none."""
         item = self._trees.get(self._root_tree, (objectid, layouts.ROOT_ITEM_KEY, 0))
         return None if item is None else root_of(objectid, item)
 

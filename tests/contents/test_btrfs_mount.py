@@ -5,6 +5,7 @@ Linux 6.18 refuses to mount what is refused here, and mounts what is not.
 
 import struct
 from collections.abc import Iterable
+from functools import cache
 
 import pytest
 
@@ -42,6 +43,7 @@ def refusal(source: BlockSource) -> str:
     return str(raised.value)
 
 
+@cache
 def place_of(owner: int, key: tuple[int, int, int]) -> images.Place:
     (place,) = images.items(capture("layouts"), NODESIZE, owner, key)
     return place
@@ -54,6 +56,7 @@ def with_item(owner: int, key: tuple[int, int, int], changes: dict[int, bytes]) 
     return sealed(capture("layouts"), place.node, NODESIZE, moved)
 
 
+@cache
 def root_place(owner: int) -> int:
     """Where the topmost node of a tree lies."""
     item = place_of(ROOT_TREE, (owner, 132, 0))
@@ -108,10 +111,16 @@ def test_tree_whose_topmost_node_is_damaged_is_refused(owner: int) -> None:
     assert reason == f"btrfs node at byte {place:#x}: the csum does not match what is in it"
 
 
-@pytest.mark.parametrize("owner", [DEV_TREE, CSUM_TREE, SPACE_TREE, DATA_RELOC_TREE])
+@pytest.mark.parametrize("owner", [DEV_TREE, CSUM_TREE, SPACE_TREE])
 def test_tree_that_is_not_there_is_refused(owner: int) -> None:
     source = with_item(ROOT_TREE, (owner, 132, 0), {-16: le(1)})  # at another offset of its key
     assert f"no ROOT_ITEM of tree {owner}" in refusal(source)
+
+
+def test_tree_of_relocated_data_may_have_any_offset_and_must_be_in_use() -> None:
+    verify(with_item(ROOT_TREE, (DATA_RELOC_TREE, 132, 0), {-16: le(1)}))
+    reason = refusal(with_item(ROOT_TREE, (DATA_RELOC_TREE, 132, 0), {216: le(0, 4)}))
+    assert f"no ROOT_ITEM of tree {DATA_RELOC_TREE} that is in use" in reason
 
 
 def test_trees_that_linux_makes_anew_need_not_be_there() -> None:
