@@ -24,6 +24,8 @@ from preflight.filesystems._btrfs_geometry import COMPAT_RO_KNOWN
 # disk that is full (64 GiB here), and what lies behind the last of them is not looked at. All others lie side by side:
 # the extents of some 25 TiB are in so many leaves, the root tree has some dozen with the free-space cache of Linux 4.
 MAX_NODES = 64
+# Of which there may be several one day, told apart by the offset: Linux takes any.
+GLOBAL_TREES = (layouts.EXTENT_TREE_OBJECTID, layouts.CSUM_TREE_OBJECTID, layouts.FREE_SPACE_TREE_OBJECTID)
 LAST: Key = (layouts.MAX_U64, 255, layouts.MAX_U64)
 DEV_ITEM_FSID = slice(82, 98)
 
@@ -63,7 +65,7 @@ def _verify_files(filesystem: Btrfs, objectid: int) -> None:
 
 def _needed(filesystem: Btrfs, objectid: int) -> Root:
     """A tree that every file system has, and its topmost node is whole."""
-    root = filesystem.subvolumes.tree(objectid)
+    root = filesystem.subvolumes.tree(objectid, at_any_offset=objectid in GLOBAL_TREES)
     if root is None:
         raise ContentsError(
             f"btrfs: the root tree has no ROOT_ITEM of tree {objectid}, without which Linux does not mount"

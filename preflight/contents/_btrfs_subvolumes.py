@@ -38,15 +38,21 @@ class Subvolumes:
         return self._roots[objectid]
 
     def _read_root(self, objectid: int) -> Root | None:
-        found = self._trees.floor(self._root_tree, (objectid, layouts.ROOT_ITEM_KEY, layouts.MAX_U64))
-        if found is None or found[0][:2] != (objectid, layouts.ROOT_ITEM_KEY):
-            return None
-        return root_of(objectid, found[1]) if _fields(objectid, found[1]).refs else None
+        item = self._last_item(objectid)
+        return None if item is None or not _fields(objectid, item).refs else root_of(objectid, item)
 
-    def tree(self, objectid: int) -> Root | None:
-        """A tree of the file system's own whose ROOT_ITEM has the offset 0; None where there is none."""
-        item = self._trees.get(self._root_tree, (objectid, layouts.ROOT_ITEM_KEY, 0))
+    def tree(self, objectid: int, *, at_any_offset: bool = False) -> Root | None:
+        """A tree of the file system's own, whose ROOT_ITEM has the offset 0 where others do not count.
+
+        None where there is none.
+        """
+        exact = (objectid, layouts.ROOT_ITEM_KEY, 0)
+        item = self._last_item(objectid) if at_any_offset else self._trees.get(self._root_tree, exact)
         return None if item is None else root_of(objectid, item)
+
+    def _last_item(self, objectid: int) -> bytes | None:
+        found = self._trees.floor(self._root_tree, (objectid, layouts.ROOT_ITEM_KEY, layouts.MAX_U64))
+        return found[1] if found and found[0][:2] == (objectid, layouts.ROOT_ITEM_KEY) else None
 
     def holds(self, parent: Root, child: int, directory: int, name: bytes) -> bool:
         """Whether subvolume `child` begins at this name in `parent`.

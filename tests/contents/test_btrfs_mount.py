@@ -111,10 +111,15 @@ def test_tree_whose_topmost_node_is_damaged_is_refused(owner: int) -> None:
     assert reason == f"btrfs node at byte {place:#x}: the csum does not match what is in it"
 
 
-@pytest.mark.parametrize("owner", [DEV_TREE, CSUM_TREE, SPACE_TREE])
+@pytest.mark.parametrize("owner", [CSUM_TREE, SPACE_TREE])
 def test_tree_that_is_not_there_is_refused(owner: int) -> None:
-    source = with_item(ROOT_TREE, (owner, 132, 0), {-16: le(1)})  # at another offset of its key
+    source = with_item(ROOT_TREE, (owner, 132, 0), {-17: b"\x83"})  # its ROOT_ITEM is of another type
     assert f"no ROOT_ITEM of tree {owner}" in refusal(source)
+    verify(with_item(ROOT_TREE, (owner, 132, 0), {-16: le(1)}))  # Linux takes it at any offset
+
+
+def test_tree_of_devices_at_another_offset_is_refused() -> None:
+    assert "no ROOT_ITEM of tree 4" in refusal(with_item(ROOT_TREE, (DEV_TREE, 132, 0), {-16: le(1)}))
 
 
 def test_tree_of_relocated_data_may_have_any_offset_and_must_be_in_use() -> None:
