@@ -22,7 +22,7 @@ from preflight.filesystems._btrfs_geometry import COMPAT_RO_KNOWN
 
 # Linux reads all of it, we so many nodes of each: block groups are spread over the extent tree, one leaf for each on a
 # disk that is full (64 GiB here), and what lies behind the last of them is not looked at. All others lie side by side:
-# the extents of some 25 TiB are in so many leaves, the root tree has some dozen with the free-space cache of Linux 4.
+# the extents of some 10 TiB are in so many leaves, the root tree has some dozen with the free-space cache of Linux 4.
 MAX_NODES = 64
 # Of which there may be several one day, told apart by the offset: Linux takes any.
 GLOBAL_TREES = (layouts.EXTENT_TREE_OBJECTID, layouts.CSUM_TREE_OBJECTID, layouts.FREE_SPACE_TREE_OBJECTID)
@@ -121,6 +121,7 @@ def _verify_devices(filesystem: Btrfs) -> dict[int, int]:
 
 def _verify_dev_extents(filesystem: Btrfs, dev_tree: Root, sizes: dict[int, int]) -> None:
     """Whether each stripe of a chunk is a DEV_EXTENT, and there are no others."""
+    stripes = {(chunk.logical, stripe.devid, stripe.offset) for chunk in filesystem.chunks for stripe in chunk.stripes}
     found: Counter[int] = Counter()
     end = (0, 0)
     for entry in _bounded(filesystem.trees, dev_tree, (1, layouts.DEV_EXTENT_KEY, 0)):
@@ -142,7 +143,7 @@ def _verify_dev_extents(filesystem: Btrfs, dev_tree: Root, sizes: dict[int, int]
         if offset + length > sizes.get(devid, 0):
             raise ContentsError(f"{where}: it ends at {offset + length:#x}, the device at {sizes.get(devid, 0):#x}")
         found[chunk.logical] += 1
-        if (devid, offset) not in {(stripe.devid, stripe.offset) for stripe in chunk.stripes}:
+        if (chunk.logical, devid, offset) not in stripes:
             raise ContentsError(f"{where}: the chunk at logical {chunk_offset:#x} has no stripe there")
     for chunk in filesystem.chunks:
         if found[chunk.logical] != len(chunk.stripes):
