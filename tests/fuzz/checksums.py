@@ -47,6 +47,7 @@ CHECKS: tuple[tuple[str, str, object], ...] = (
     ("preflight.formats._vhd_dynamic", "vhd_checksum", _NUMBER),
     ("preflight.formats.vhd", "vhd_checksum", _NUMBER),
     ("preflight.contents._btrfs_superblock", "checksum", _FittingBytes()),
+    ("preflight.contents._btrfs_file_items", "crc32c", _NUMBER),  # of names
     ("preflight.contents._btrfs_nodes", "checksum", _FittingBytes()),
     ("preflight.contents._xfs_filesystem", "crc32c", _NUMBER),
     ("preflight.filesystems.btrfs", "checksum", _FittingBytes()),
