@@ -61,13 +61,10 @@ def unpack(key: layouts.Key, item: bytes) -> Iterator[Entry]:
         yield Entry(item[end : end + entry.name_len], location)
 
 
-def unpack_root_ref(item: bytes) -> tuple[int, bytes] | None:
-    """The directory and the name of a subvolume in its parent, None where the item is damaged."""
-    if len(item) <= layouts.ROOT_REF_SIZE:
-        return None
+def unpack_root_ref(item: bytes) -> tuple[int, bytes]:
+    """The directory and the name of a subvolume in its parent, by a ROOT_REF, whose leaf has been verified."""
     ref = parse(layouts.ROOT_REF, item[: layouts.ROOT_REF_SIZE], "btrfs ROOT_REF", 0)
-    name = item[layouts.ROOT_REF_SIZE :]
-    return (ref.dirid, name) if len(name) == ref.name_len else None
+    return ref.dirid, item[layouts.ROOT_REF_SIZE :]
 
 
 def path_of(trees: Trees, root: Root, directory: int) -> tuple[bytes, ...]:

@@ -28,6 +28,7 @@ BLOCK_GROUP_ITEM = struct.Struct("<QQQ")  # used, chunk_objectid, flags
 DEV_EXTENT = struct.Struct("<QQQQ16s")  # chunk_tree, chunk_objectid, chunk_offset, length, chunk_tree_uuid
 # generation, bytenr, last_snapshot, flags, objectid of drop_progress, drop_level, level
 ROOT_ITEM_FIELDS = struct.Struct("<160xQ8xQ16xQQ4xQ9xBB")
+ROOT_REF_NAME_LEN = struct.Struct("<16xH")
 GENERATION_V2 = struct.Struct("<239xQ")
 DEV_ITEM_SIZE = 98
 FULL_ROOT_ITEM_SIZE = 439  # since Linux 3.6
@@ -137,6 +138,15 @@ def _root_item(filesystem: Filesystem, key: Key, item: bytes, _: Previous) -> st
     return None
 
 
+def _root_ref(_: Filesystem, __: Key, item: bytes, ___: Previous) -> str | None:
+    if len(item) < layouts.ROOT_REF_SIZE:
+        return f"it has {len(item)} bytes, a reference to a subvolume has {layouts.ROOT_REF_SIZE} at least"
+    (name_len,) = ROOT_REF_NAME_LEN.unpack_from(item)
+    if not 0 < name_len <= layouts.MAX_NAME_LEN or len(item) != layouts.ROOT_REF_SIZE + name_len:
+        return f"name_len is {name_len}, the name has {len(item) - layouts.ROOT_REF_SIZE} bytes"
+    return None
+
+
 def _csum(filesystem: Filesystem, key: Key, item: bytes, previous: Previous) -> str | None:
     if key[0] != layouts.EXTENT_CSUM_OBJECTID:
         return f"checksums of {key[0]}, expected is {layouts.EXTENT_CSUM_OBJECTID}"
@@ -166,6 +176,8 @@ CHECKS: dict[int, Callable[[Filesystem, Key, bytes, Previous], str | None]] = {
     layouts.EXTENT_DATA_KEY: file_items.extent_data,
     layouts.EXTENT_CSUM_KEY: _csum,
     layouts.ROOT_ITEM_KEY: _root_item,
+    layouts.ROOT_BACKREF_KEY: _root_ref,
+    layouts.ROOT_REF_KEY: _root_ref,
     layouts.EXTENT_ITEM_KEY: extent_items.extent_item,
     layouts.METADATA_ITEM_KEY: extent_items.extent_item,
     layouts.TREE_BLOCK_REF_KEY: extent_items.keyed_ref,

@@ -84,15 +84,15 @@ class Subvolumes:
         return paths
 
     def _path(self, parent: int, parent_path: bytes, root_ref: bytes) -> bytes | None:
-        ref = directories.unpack_root_ref(root_ref)
+        directory, name = directories.unpack_root_ref(root_ref)
         root = self.root(parent)
-        if ref is None or root is None:
+        if root is None:
             return None
         try:
-            names = directories.path_of(self._trees, root, ref[0])
+            names = directories.path_of(self._trees, root, directory)
         except ContentsError:
             return None
-        return b"/".join((*((parent_path,) if parent_path else ()), *names, ref[1]))
+        return b"/".join((*((parent_path,) if parent_path else ()), *names, name))
 
 
 def root_of(objectid: int, item: bytes) -> Root:

@@ -385,9 +385,9 @@ def test_subvolume_with_a_field_that_does_not_fit_is_refused(offset: int, new: b
     assert reason in refusal(source)
 
 
-def test_subvolume_whose_name_in_its_parent_is_damaged_is_called_by_its_number() -> None:
+def test_subvolume_whose_place_in_its_parent_is_damaged_is_called_by_its_number() -> None:
     key = (5, 156, HOME_SUBVOLUME)  # ROOT_REF
-    source = with_item(key, {16: le16(500)}, TREE_OF_ROOTS)
+    source = with_item(key, {0: le64(99)}, TREE_OF_ROOTS)
     assert CONTENTS.subvolumes is not None
     paths = [path for path, _ in CONTENTS.subvolumes(source)]
     assert paths == ["@", "", "subvolid=257"]

@@ -346,6 +346,17 @@ def test_root_item_of_no_tree_or_of_another_size_is_refused() -> None:
         assert f"a ROOT_ITEM of {size} bytes, expected are 239 or 439" in refusal(1, ((5, 132, 0), root_item()[:size]))
 
 
+@pytest.mark.parametrize("kind", [144, 156])
+def test_name_of_a_subvolume_in_its_parent(kind: int) -> None:
+    head = le(256) + le(2)
+    parse(1, ((256, kind, 257), head + le(4, 2) + b"home"))
+    parse(1, ((256, kind, 257), head + le(255, 2) + b"n" * 255))
+    assert "it has 17 bytes" in refusal(1, ((256, kind, 257), head + b"\x01"))
+    for name_len, name in ((0, b""), (3, b"home"), (5, b"home"), (256, b"n" * 256)):
+        reason = refusal(1, ((256, kind, 257), head + le(name_len, 2) + name))
+        assert f"name_len is {name_len}, the name has {len(name)} bytes" in reason
+
+
 @pytest.mark.parametrize(
     ("key", "data", "reason"),
     [
