@@ -4,6 +4,7 @@ Specification: btrfs on-disk format, sections Header, Item and Key pointer,
 https://btrfs.readthedocs.io/en/latest/dev/On-disk-format.html; Linux, fs/btrfs/tree-checker.c
 """
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -89,16 +90,15 @@ def _check_empty(header: Any, place: int) -> None:
 
 
 def _check_order(entries: list[tuple[int, ...]], place: int) -> None:
-    previous: Key = (0, 0, 0)
-    for entry in entries:
-        key = key_of(entry)
-        if key <= previous:
-            raise StructureError("btrfs node", place, f"the key {key} does not follow {previous}")
-        previous = key
+    for before, entry in pairwise(entries):
+        if key_of(entry) <= key_of(before):
+            raise StructureError("btrfs node", place, f"the key {key_of(entry)} does not follow {key_of(before)}")
 
 
 def _check_items(entries: list[tuple[int, ...]], end: int, place: int) -> None:
     """The data of items lie one before the other, from the node's end down to the array; `end` as ITEM counts."""
+    if entries and key_of(entries[0]) == (0, 0, 0):
+        raise StructureError("btrfs leaf", place, "the key (0, 0, 0) is of no item")
     array_end = len(entries) * layouts.ITEM.size
     for *_, offset, size in entries:
         if offset < array_end or offset + size != end:

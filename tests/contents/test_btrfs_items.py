@@ -183,6 +183,11 @@ def test_leaf_of_items_as_linux_writes_them_is_taken(owner: int, items: list[Ite
     assert [tuple(found[:3]) for found in parse(owner, *items).entries] == [key for key, _ in items]
 
 
+def test_key_of_zeros_is_refused() -> None:
+    assert "the key (0, 0, 0) is of no item" in refusal(10, ((0, 0, 0), b""))
+    parse(10, ((0, 0, 1), b""))
+
+
 def test_references_of_data_are_ordered_by_their_hash() -> None:
     refs = [inline_data_ref(objectid=number) for number in (257, 258)]
     one, other = (((0x100000, 168, 4 * KiB), extent(*pair)) for pair in (refs, refs[::-1]))
