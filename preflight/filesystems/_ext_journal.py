@@ -1,16 +1,15 @@
 """The two inodes of ext2, ext3 and ext4 without which Linux mounts nothing: the root directory and the journal.
 
-Specification: Linux kernel documentation, ext4 Data Structures and Algorithms, sections Index Nodes, and Journal
-(jbd2), Super Block, https://docs.kernel.org/filesystems/ext4/; what Linux asks: fs/ext4/super.c, ext4_iget,
-ext4_get_journal_inode, and fs/jbd2/journal.c, journal_check_superblock
+Specification: Linux kernel documentation, ext4 Data Structures and Algorithms, section Index Nodes,
+https://docs.kernel.org/filesystems/ext4/; what Linux asks: fs/ext4/super.c, ext4_iget, ext4_get_journal_inode
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-from construct import Bytes, Int8ub, Int16ul, Int32ub, Int32ul, Padding, Struct
+from construct import Bytes, Int16ul, Int32ul, Padding, Struct
 
-from preflight.binary import crc32c, parse
+from preflight.binary import parse
 from preflight.errors import StructureError
 from preflight.facts import Problem
 from preflight.filesystems._ext_checksums import (
@@ -22,9 +21,11 @@ from preflight.filesystems._ext_checksums import (
 )
 from preflight.filesystems._ext_geometry import inode_size_of
 from preflight.filesystems._ext_groups import Group
+from preflight.filesystems._jbd2_superblock import Journal
 from preflight.source import BlockSource
 
 EXT3_FEATURE_COMPAT_HAS_JOURNAL = 0x0004
+EXT3_FEATURE_INCOMPAT_RECOVER = 0x0004
 EXT4_ROOT_INO = 2
 GOOD_OLD_SIZE = 128
 INODE = Struct(
@@ -56,28 +57,6 @@ EXTENT_INDEX = Struct("ei_block" / Int32ul, "ei_leaf_lo" / Int32ul, "ei_leaf_hi"
 MAX_EXTENT_DEPTH = 5  # EXT4_MAX_EXTENT_DEPTH
 MAX_EXTENTS_IN_INODE = 4
 
-JOURNAL = Struct(
-    "h_magic" / Int32ub,
-    "h_blocktype" / Int32ub,
-    Padding(4),  # h_sequence
-    "s_blocksize" / Int32ub,
-    "s_maxlen" / Int32ub,  # blocks
-    "s_first" / Int32ub,
-    Padding(4),  # s_sequence
-    "s_start" / Int32ub,  # where to replay from, 0 for nothing to replay
-    Padding(8),  # s_errno, s_feature_compat
-    "s_feature_incompat" / Int32ub,
-    "s_feature_ro_compat" / Int32ub,
-    Padding(32),  # s_uuid … s_max_trans_data
-    "s_checksum_type" / Int8ub,
-)
-JOURNAL_SIZE = 1024
-JOURNAL_CHECKSUM = 0xFC
-JBD2_MAGIC_NUMBER = 0xC03B3998
-JBD2_SUPERBLOCK_V1, JBD2_SUPERBLOCK_V2 = 3, 4
-JBD2_KNOWN_INCOMPAT, JBD2_CSUM_V2, JBD2_CSUM_V3 = 0x3F, 0x08, 0x10
-JBD2_CRC32C_CHKSUM = 4
-
 
 class _Inode:
     """An inode, and where its fields lie."""
@@ -100,12 +79,14 @@ def check_inodes(source: BlockSource, superblock: Any, groups: tuple[Group, ...]
     """What is wrong with the root directory's inode and with the journal, each thing once.
 
     The superblock has a possible geometry, and `groups` are where they can be. What is out of reach is passed over: the
-    size of the file system tells it, or who reads files.
+    size of the file system tells it, or who reads files. Linux replays the journal before it looks at the root, so
+    where that is to be done, whether the root is sound is left to who reads files.
     """
     problems: list[Problem] = []
     if not groups:
         return ()
-    for check in (_root, _journal):
+    replays = superblock.s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER
+    for check in (_journal,) if replays else (_root, _journal):
         try:
             problems += list(check(source, superblock, groups, blocks))[:1]
         except StructureError:
@@ -188,7 +169,9 @@ def _journal(source: BlockSource, superblock: Any, groups: tuple[Group, ...], bl
         found = "cannot be found" if block is None else f"is block {block}"
         yield inode.problem(I_BLOCK, f"the first block of the journal {found}, expected is one of {blocks}")
         return
-    yield from _journal_superblock(source, block, inode, 1024 << superblock.s_log_block_size)
+    block_size = 1024 << superblock.s_log_block_size
+    length = (inode.fields.i_size_high << 32 | inode.fields.i_size_lo) // block_size
+    yield from Journal(source, block * block_size).problems(block_size, length)
 
 
 def _first_block(source: BlockSource, inode: _Inode, block_size: int) -> int | None:
@@ -209,46 +192,3 @@ def _first_block(source: BlockSource, inode: _Inode, block_size: int) -> int | N
         offset = (index.ei_leaf_hi << 32 | index.ei_leaf_lo) * block_size
         data = source.read_at(offset, EXTENT_HEADER_SIZE + EXTENT_SIZE)
     return None
-
-
-def _journal_superblock(source: BlockSource, block: int, inode: _Inode, block_size: int) -> Iterator[Problem]:
-    offset = block * block_size
-    data = source.read_at(offset, JOURNAL_SIZE)
-    journal = parse(JOURNAL, data, "jbd2 superblock", offset)
-
-    def problem(field: int, message: str) -> Problem:
-        return Problem("superblock-invalid", message, "jbd2 superblock", offset + field)
-
-    if journal.h_magic != JBD2_MAGIC_NUMBER or journal.h_blocktype not in (JBD2_SUPERBLOCK_V1, JBD2_SUPERBLOCK_V2):
-        found = f"h_magic is {journal.h_magic:#010x} and h_blocktype {journal.h_blocktype}"
-        yield problem(
-            0 if journal.h_magic != JBD2_MAGIC_NUMBER else 4,
-            f"{found}, expected are {JBD2_MAGIC_NUMBER:#010x} and 3 or 4",
-        )
-        return
-    if journal.s_blocksize != block_size:
-        yield problem(0x0C, f"s_blocksize is {journal.s_blocksize} bytes, the file system has {block_size}")
-    length = (inode.fields.i_size_high << 32 | inode.fields.i_size_lo) // block_size
-    if journal.s_maxlen > length:
-        yield problem(0x10, f"s_maxlen is {journal.s_maxlen} blocks, the file has {length}")
-    if not 0 < journal.s_first < journal.s_maxlen:
-        yield problem(0x14, f"s_first is {journal.s_first}, expected is 1 to {journal.s_maxlen - 1}")
-    if journal.s_start and not journal.s_first <= journal.s_start < journal.s_maxlen:
-        expected = f"0 or {journal.s_first} to {journal.s_maxlen - 1}"
-        yield problem(0x1C, f"s_start is {journal.s_start}, expected is {expected}")
-    if journal.h_blocktype == JBD2_SUPERBLOCK_V1:
-        return
-    incompat = journal.s_feature_incompat
-    if incompat & ~JBD2_KNOWN_INCOMPAT:
-        yield problem(0x28, f"s_feature_incompat has the bits {incompat & ~JBD2_KNOWN_INCOMPAT:#x}, which are unknown")
-    if journal.s_feature_ro_compat:
-        yield problem(0x2C, f"s_feature_ro_compat is {journal.s_feature_ro_compat:#x}, no such bits are known")
-    if incompat & JBD2_CSUM_V2 and incompat & JBD2_CSUM_V3:
-        yield problem(0x28, "s_feature_incompat has checksums of version 2 and of version 3")
-    if incompat & (JBD2_CSUM_V2 | JBD2_CSUM_V3):
-        if journal.s_checksum_type != JBD2_CRC32C_CHKSUM:
-            yield problem(0x50, f"s_checksum_type is {journal.s_checksum_type}, known is {JBD2_CRC32C_CHKSUM}")
-        computed = crc32c(data[:JOURNAL_CHECKSUM] + bytes(4) + data[JOURNAL_CHECKSUM + 4 :])
-        stored = int.from_bytes(data[JOURNAL_CHECKSUM : JOURNAL_CHECKSUM + 4], "big")
-        if stored != computed:
-            yield problem(JOURNAL_CHECKSUM, f"s_checksum is {stored:#010x}, computed is {computed:#010x}")
