@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 import preflight.contents
-from preflight.contents import OPENERS, ContentsError, FileReader, Node, NotRead, Opener
+from preflight.contents import OPENERS, ContentsError, Damage, FileReader, Node, NotRead, Opener, Unmountable
 from preflight.contents.tree import Tree
 from preflight.errors import BudgetExhausted, OutOfBounds, ReadFailed, UnreachableBytes
 from preflight.facts import FileSystem, Partition, PartitionTable, Unknown, Value, Volume
@@ -173,7 +173,7 @@ class GuestFiles:
         root = _root(Tree(reader, mounts), on, None)
         return _Found(root, reader, mounts) if root else None
 
-    def damage(self) -> tuple[tuple[str, str], ...]:
+    def damage(self) -> tuple[tuple[str, Damage], ...]:
         """The places whose file system cannot be opened or mounted, or has a topmost directory that cannot be listed.
 
         Each comes with why.
@@ -188,14 +188,16 @@ class GuestFiles:
                 continue
             try:
                 reader = self.reader(entry.on)
-                self._list(reader)
                 if verify_mount := self._opener(entry.on).verify_mount:
                     verify_mount(reader)
+                self._list(reader)
             except NotRead:
                 continue
+            except Unmountable as error:
+                damaged.append((entry.on, error.damage))
             except ContentsError as error:
                 if not isinstance(error.__cause__, _DENIED):
-                    damaged.append((entry.on, str(error)))
+                    damaged.append((entry.on, Damage(str(error))))
         return tuple(damaged)
 
     def _list(self, reader: FileReader) -> None:

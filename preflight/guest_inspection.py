@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from preflight.containment import Task, contained
-from preflight.contents import ContentsError
+from preflight.contents import ContentsError, Damage
 from preflight.contents.tree import Tree
 from preflight.errors import StructureError
 from preflight.facts import FileSystem, Unknown, Value
@@ -58,12 +58,13 @@ def read_guest(
     disk: Disk,
     limits: Limits | None = None,
     uncontained: Callable[[str], None] | None = None,
-    damaged: Callable[[str, str], None] | None = None,
+    damaged: Callable[[str, Damage], None] | None = None,
 ) -> Generator[None, None, Guest | Unknown | None]:
     """The operating system on the disk; None where it holds none. Raises nothing for what the disk holds.
 
     It yields while a child reads, see `containment.contained`. `uncontained` is told why, where it had to be read
-    without a child process; `damaged`, which places have a file system that cannot be read, and why.
+    without a child process; `damaged`, which places have a file system that Linux does not mount or that cannot be
+    read, and why.
     """
     limits = limits or Limits()
     import_readers(disk.filesystems)
@@ -83,7 +84,7 @@ def read_guest(
             "security": Task(reader.security, Security),
             "windows": Task(reader.windows, Windows | None),
             "custom_image_directory": Task(lambda: reader.files.has_on_first_partition(CUSTOM_IMAGE), bool),
-            "damage": Task(reader.files.damage, tuple[tuple[str, str], ...]),
+            "damage": Task(reader.files.damage, tuple[tuple[str, Damage], ...]),
             "cost": Task(reader.cost, tuple[int, int]),
         },
         limits,
@@ -95,8 +96,8 @@ def read_guest(
     if not in_place and not isinstance(facts["cost"], Unknown):  # the child's counters are not these
         disk.file.count(*facts["cost"])
     if not isinstance(facts["damage"], Unknown) and damaged is not None:
-        for on, reason in facts["damage"]:
-            damaged(on, reason)
+        for on, damage in facts["damage"]:
+            damaged(on, damage)
     root = facts["root"]
     return _guest(root, facts) if isinstance(root, Root) else root
 

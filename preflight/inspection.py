@@ -25,6 +25,7 @@ from preflight.units import SECTOR, KiB, human_size
 from preflight.volumes import MANAGERS, Member, VolumeReader
 
 if TYPE_CHECKING:
+    from preflight.contents import Damage
     from preflight.guest_facts import Guest
 
 MAX_NESTING = 4  # LVM on LUKS on md is three; a volume that lies on itself ends here
@@ -112,6 +113,7 @@ class _Walk:
         self.volumes: list[Volume] = []
         self.filesystems: list[FileSystem] = []
         self.places: dict[str, BlockSource] = {}
+        self._starts: dict[str, int] = {}  # of the places, on the guest's disk
         self.disk: BlockSource | None = None
 
     def image(self, guest: bool) -> Generator[None, None, Image]:
@@ -182,11 +184,12 @@ class _Walk:
         message = f"no child process could be started ({reason}), so it was read without limits of memory and time"
         self._report("guest-uncontained", message, "the guest's files", None)
 
-    def _tell_damage(self, on: str, reason: str) -> None:
-        """What reading the files has shown, where the superblocks have shown nothing."""
-        where = f"file system of {on}"
-        if not any(problem.code in _LEFT_UNREAD or problem.where.endswith(f" of {on}") for problem in self.problems):
-            self._report("filesystem-damaged", reason, where, None)
+    def _tell_damage(self, on: str, damage: "Damage") -> None:
+        """What reading the files has shown, where the superblocks have shown nothing that keeps Linux from them."""
+        told = (problem for problem in self.problems if problem.code != "superblock-irregular")
+        if not any(problem.code in _LEFT_UNREAD or problem.where.endswith(f" of {on}") for problem in told):
+            offset = None if damage.offset is None else self._starts[on] + damage.offset
+            self._report("filesystem-damaged", damage.reason, f"{damage.where} of {on}", offset)
 
     def _container(self) -> Container:
         """The format that claims the file; what nothing claims is raw."""
@@ -315,6 +318,7 @@ class _Walk:
             self._add(area, superblock)
         if superblocks:
             self.places[area.on] = area.source
+            self._starts[area.on] = area.start
         return superblocks
 
     def _add(self, area: _Area, superblock: Superblock) -> None:

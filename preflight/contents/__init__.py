@@ -106,6 +106,25 @@ class FileReader(Protocol):
 MAX_ENTRIES = 65_536  # of one directory: /usr/lib on a large server has some thousands
 
 
+class Damage(msgspec.Struct, frozen=True):
+    """Why a file system is not mounted, or not read."""
+
+    reason: str
+    where: str = "file system"
+    """The structure."""
+    offset: int | None = None
+    """Its byte, in the file system."""
+
+
+class Unmountable(ContentsError):
+    """What Linux does not mount, at the byte that is wrong."""
+
+    def __init__(self, damage: Damage) -> None:
+        """Tell this damage."""
+        self.damage = damage
+        super().__init__(f"{damage.where}: {damage.reason}")
+
+
 class Opener(msgspec.Struct, frozen=True):
     """What opens the contents of a kind of file system."""
 
@@ -114,5 +133,5 @@ class Opener(msgspec.Struct, frozen=True):
     subvolumes: Callable[[BlockSource], tuple[tuple[str, FileReader], ...]] | None = None
     """btrfs: all subvolumes that may be a root, with their paths, the default one first; None for others."""
     verify_mount: Callable[[Any], None] | None = None
-    """btrfs: reads what Linux does at a mount beyond the files, given what `open` returned; `ContentsError` where it
-    would not mount. None for others."""
+    """btrfs, ext: reads what Linux does at a mount beyond the files, given what `open` returned; `ContentsError` where
+    it would not mount. None for others."""

@@ -63,10 +63,9 @@ def _runs(filesystem: Filesystem, inode: Inode, first: int, count: int) -> Itera
     """`count` blocks of the file from block `first`, adjoining ones together."""
     if first + count > MAX_LOGICAL_BLOCK:
         raise ContentsError(f"{inode.where}: it has over {MAX_LOGICAL_BLOCK} blocks")
-    find = _ext_extents.find if inode.flags & layouts.EXT4_EXTENTS_FL else _find_indirect
     before: Run | None = None
     while count:
-        run = find(filesystem, inode, first)
+        run = run_at(filesystem, inode, first)
         run = Run(min(run.length, count), run.start)
         first += run.length
         count -= run.length
@@ -78,6 +77,12 @@ def _runs(filesystem: Filesystem, inode: Inode, first: int, count: int) -> Itera
             before = run
     if before:
         yield before
+
+
+def run_at(filesystem: Filesystem, inode: Inode, logical: int) -> Run:
+    """The run that begins with block `logical` of the file; others may adjoin it. Raises as `read` does."""
+    find = _ext_extents.find if inode.flags & layouts.EXT4_EXTENTS_FL else _find_indirect
+    return find(filesystem, inode, logical)
 
 
 def _find_indirect(filesystem: Filesystem, inode: Inode, logical: int) -> Run:

@@ -76,9 +76,14 @@ class Inode(msgspec.Struct, frozen=True):
 class Filesystem:
     """One file system: where its inodes are, and what is kept of what was read."""
 
-    def __init__(self, source: BlockSource) -> None:
-        """Read the superblock; `ContentsError` for features that are not read, and fields that cannot be."""
+    def __init__(self, source: BlockSource, *, is_mounted: bool = True) -> None:
+        """Read the superblock; `ContentsError` for features that are not read, and fields that cannot be.
+
+        Until it `is_mounted`, which blocks are those of the metadata is of no account: Linux learns it when it has
+        replayed the journal.
+        """
         self.source = source
+        self._is_mounted = is_mounted
         superblock = parse_at(SUPERBLOCK, source, SUPERBLOCK_OFFSET, WHERE)
         if superblock.s_magic != S_MAGIC:
             found = int.from_bytes(superblock.s_magic, "little")
@@ -132,7 +137,7 @@ class Filesystem:
     def may_have(self, start: int, count: int) -> bool:
         """Whether a file may have these blocks: Linux, ext4_inode_block_valid."""
         within = self.superblock.s_first_data_block < start and start + count <= self.blocks
-        return within and not self._zones.meet(start, count)
+        return within and not (self._is_mounted and self._zones.meet(start, count))
 
     @cached_property
     def _zones(self) -> Zones:

@@ -5,8 +5,8 @@ inline_data, and cannot look up names beside one that is no UTF-8; The Sleuth Ki
 of deleted entries in large directories for files.
 
 Read are all features that Linux has, but not encrypted files and directories. What Linux refuses to read is refused,
-and all checksums on the way to bytes are verified. The journal is not replayed: what a file system that was not
-unmounted has only there is not seen.
+and all checksums on the way to bytes are verified. A file system that was not unmounted is read as it is once its
+journal has been replayed.
 
 Specification: Linux kernel documentation, ext4 Data Structures and Algorithms,
 https://docs.kernel.org/filesystems/ext4/
@@ -18,6 +18,7 @@ from preflight.contents import (
     ContentsError,
     Node,
     Opener,
+    Unmountable,
     _ext_attributes,
     _ext_blocks,
     _ext_directories,
@@ -25,7 +26,8 @@ from preflight.contents import (
     refusing,
 )
 from preflight.contents import _ext_layouts as layouts
-from preflight.contents._ext_filesystem import Filesystem, Inode
+from preflight.contents._ext_filesystem import Inode
+from preflight.contents._ext_journal import open_replayed
 from preflight.contents._inodes import Entry, InodeReader, decode
 from preflight.source import BlockSource
 
@@ -41,7 +43,7 @@ class ExtReader(InodeReader[Inode]):
     def __init__(self, source: BlockSource) -> None:
         """Read the superblock; `ContentsError` where it is damaged or has features that are not read."""
         with refusing():
-            self._filesystem = Filesystem(source)
+            self._filesystem, self.journal = open_replayed(source)
         super().__init__(layouts.EXT4_ROOT_INO)
 
     def _inode(self, number: int) -> Inode:
@@ -66,7 +68,7 @@ class ExtReader(InodeReader[Inode]):
         _ext_attributes.check_block(self._filesystem, self._entry_node(directory, entry).handle)
 
     def _is_settled(self) -> bool:
-        return not self._filesystem.incompat & layouts.EXT4_FEATURE_INCOMPAT_RECOVER
+        return self.journal.is_replayed
 
     def _check_entry(self, directory: Inode, number: int) -> None:
         """Linux: ext4_lookup."""
@@ -95,4 +97,9 @@ class ExtReader(InodeReader[Inode]):
         return decode(target.partition(b"\0")[0])
 
 
-CONTENTS = Opener(open=ExtReader)
+def _verify_mount(reader: ExtReader) -> None:
+    if reader.journal.damage:
+        raise Unmountable(reader.journal.damage)
+
+
+CONTENTS = Opener(open=ExtReader, verify_mount=_verify_mount)
