@@ -17,6 +17,9 @@ class _FittingNumber(int):
     def __xor__(self, other: int) -> "_FittingNumber":
         return self
 
+    def __and__(self, other: int) -> "_FittingNumber":
+        return self
+
     __hash__ = int.__hash__
 
 
@@ -49,6 +52,7 @@ CHECKS: tuple[tuple[str, str, object], ...] = (
     ("preflight.contents._btrfs_superblock", "checksum", _FittingBytes()),
     ("preflight.contents._btrfs_file_items", "crc32c", _NUMBER),  # of names
     ("preflight.contents._btrfs_nodes", "checksum", _FittingBytes()),
+    ("preflight.contents._ext_journal_blocks", "crc32c", _NUMBER),
     ("preflight.contents._xfs_filesystem", "crc32c", _NUMBER),
     ("preflight.filesystems.btrfs", "checksum", _FittingBytes()),
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from preflight.units import KiB, MiB
+from tests.contents import ext_journals
 from tests.contents.sources import capture
 from tests.fuzz.bases import Sparse, materialised
 from tests.fuzz.guests import TREE
@@ -71,6 +72,38 @@ def _ext(maker: Made) -> list[Sparse]:
         command = ("mke2fs", "-q", "-F", *options, "-d", str(tree(maker.folder)), "@")
         found += maker.made(name, size * KiB, command, ("e2fsck", "-fyD", "@"))
     return found
+
+
+def _ext_journal(maker: Made) -> list[Sparse]:
+    """File systems that were not unmounted, with every form of log; the copies in them are of blocks that files use."""
+    found = []
+    for number, (compat, incompat) in enumerate(
+        ((0, 0), (1, 4), (0, 2), (0, 0x0A), (0, 0x08), (0, 0x12), (0, 0x10), (0, 0x36))
+    ):
+        path = maker.folder / f"ext-journal-{number}"
+        if not path.exists():
+            if not find("mke2fs") or not find("debugfs"):
+                return []
+            kind = ("-t", "ext4") if incompat & ext_journals.BITS64 else ("-t", "ext3")
+            ext_journals.made(path, *kind, "-d", str(tree(maker.folder)), blocks=2 * ext_journals.MAXLEN)
+            _fill_log(path, ext_journals.Format(compat, incompat))
+        found.append(Sparse.of_file(path))
+    return found
+
+
+def _fill_log(path: Path, form: ext_journals.Format) -> None:
+    data, size = path.read_bytes(), ext_journals.BLOCK
+    used = [at // size for at in range(16 * size, len(data), size) if any(data[at : at + size])]
+    copies = [(block, data[block * size :][:size]) for block in used[:40]]
+    log = form.descriptor(*copies[:20]) + form.descriptor(*copies[20:]) + _unsummed(form.commit())
+    log += form.revocation(*used[30:40], sequence=8) + form.descriptor(*copies[:8], sequence=8, flags=(0, 1))
+    log += _unsummed(form.commit(8)) + form.revocation(used[0], sequence=9)
+    ext_journals.write(path, form, log)
+
+
+def _unsummed(commit: bytes) -> bytes:
+    """A commit block without the checksum of version 1, so that no mutation ends at it."""
+    return commit if commit[12:14] == bytes(2) else commit[:12] + bytes(2) + commit[14:16] + bytes(4) + commit[20:]
 
 
 def _xfs(maker: Made) -> list[Sparse]:
@@ -167,6 +200,7 @@ def _fat(maker: Made) -> list[Sparse]:
 
 _KINDS: dict[str, Callable[[Made], list[Sparse]]] = {
     "ext": _ext,
+    "ext-journal": _ext_journal,
     "xfs": _xfs,
     "xfs-linux": _xfs_linux,
     "btrfs": _btrfs,

@@ -76,6 +76,7 @@ def targets(folder: Path) -> dict[str, Callable[[], Target]]:
         found[f"volume-{module}"] = partial(_on_disks, partial(_volume, module), maker.volumes, module)
     for module in _modules(preflight.contents, "CONTENTS"):
         found[f"contents-{module}"] = partial(_on_disks, partial(_contents, module), maker.contents, module)
+    found["contents-ext-journal"] = partial(_on_disks, partial(_contents, "ext"), maker.contents, "ext-journal")
     found["contents-xfs-linux"] = partial(_on_disks, partial(_contents, "xfs"), maker.contents, "xfs-linux")
     for module in _modules(preflight.filesystems, "FILESYSTEM"):
         found[f"superblock-{module}"] = partial(_on_disks, partial(_superblock, module), maker.superblocks, module)
