@@ -25,7 +25,7 @@ XFS_SB_VERSION_DALIGNBIT = 0x0100
 XFS_SB_VERSION_SHAREDBIT = 0x0200  # of IRIX
 XFS_SB_VERSION_SECTORBIT = 0x0800
 XFS_SB_VERSION_MOREBITSBIT = 0x8000
-XFS_SB_VERSION2_CRCBIT, XFS_SB_VERSION2_FTYPE = 0x0100, 0x0200
+XFS_SB_VERSION2_LAZYSBCOUNTBIT, XFS_SB_VERSION2_CRCBIT, XFS_SB_VERSION2_FTYPE = 0x0002, 0x0100, 0x0200
 FIRST_VERSION = 4  # those before are of IRIX, with directories that Linux cannot read
 
 XFS_SB_FEAT_INCOMPAT_SPINODES = 0x0002
@@ -50,6 +50,22 @@ def is_version_5(superblock: Any) -> bool:
     return bool(superblock.sb_versionnum & XFS_SB_VERSION_NUMBITS == 5)
 
 
+def incompat(superblock: Any) -> int:
+    """The features without which nothing can be read; version 4 has none of them."""
+    return int(superblock.sb_features_incompat) if is_version_5(superblock) else 0
+
+
+def ro_compat(superblock: Any) -> int:
+    """The features without which nothing can be written; version 4 has none of them."""
+    return int(superblock.sb_features_ro_compat) if is_version_5(superblock) else 0
+
+
+def has_lazy_counts(superblock: Any) -> bool:
+    """Whether the groups alone say how much is free while the file system is mounted."""
+    more = superblock.sb_versionnum & XFS_SB_VERSION_MOREBITSBIT
+    return bool(more and superblock.sb_features2 & XFS_SB_VERSION2_LAZYSBCOUNTBIT)
+
+
 def version_defects(superblock: Any) -> Iterator[tuple[str, int]]:
     """What is wrong with version and features, each as a sentence and the byte of the field."""
     version, features2 = superblock.sb_versionnum, superblock.sb_features2
@@ -71,14 +87,14 @@ def version_defects(superblock: Any) -> Iterator[tuple[str, int]]:
         known &= ~XFS_SB_VERSION2_CRCBIT
     if version & XFS_SB_VERSION_MOREBITSBIT and features2 & ~known:
         yield f"sb_features2 has the bits {features2 & ~known:#x}, which Linux does not know", 0xC8
-    unknown = superblock.sb_features_incompat & ~XFS_SB_FEAT_INCOMPAT_ALL
-    if number == 5 and unknown:
+    unknown = incompat(superblock) & ~XFS_SB_FEAT_INCOMPAT_ALL
+    if unknown:
         yield f"sb_features_incompat has the bits {unknown:#x}, which Linux does not know", 0xD8
 
 
 def unknown_ro_compat(superblock: Any) -> int:
     """The features without which Linux mounts a file system for reading only."""
-    return superblock.sb_features_ro_compat & ~XFS_SB_FEAT_RO_COMPAT_ALL if is_version_5(superblock) else 0
+    return ro_compat(superblock) & ~XFS_SB_FEAT_RO_COMPAT_ALL
 
 
 def defects(superblock: Any) -> Iterator[tuple[str, int]]:
@@ -111,8 +127,7 @@ def _alignment(one: Any) -> Iterator[tuple[str, int]]:
         yield f"sb_width is {one.sb_width}, not a multiple of sb_unit, {one.sb_unit}", 0xBC
     elif one.sb_unit and not one.sb_width:
         yield "sb_width is 0, expected is a multiple of sb_unit", 0xBC
-    sparse = is_version_5(one) and one.sb_features_incompat & XFS_SB_FEAT_INCOMPAT_SPINODES
-    if sparse:
+    if incompat(one) & XFS_SB_FEAT_INCOMPAT_SPINODES:
         chunk = INODES_PER_CHUNK * one.sb_inodesize >> one.sb_blocklog
         if one.sb_inoalignmt != chunk:
             yield f"sb_inoalignmt is {one.sb_inoalignmt} blocks, expected is {chunk}, a chunk of inodes", 0xB4
@@ -126,7 +141,7 @@ def _alignment(one: Any) -> Iterator[tuple[str, int]]:
 
 def _real_time(one: Any) -> Iterator[tuple[str, int]]:
     """What is wrong with the numbers of the real-time part, which most file systems do not have."""
-    if is_version_5(one) and one.sb_features_incompat & XFS_SB_FEAT_INCOMPAT_METADIR:
+    if incompat(one) & XFS_SB_FEAT_INCOMPAT_METADIR:
         return
     extents = one.sb_rblocks // one.sb_rextsize
     expected = {

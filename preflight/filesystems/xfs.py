@@ -70,7 +70,8 @@ SUPERBLOCK = Struct(
     "sb_features_log_incompat" / Int32ub,
     "sb_crc" / Int32ul,  # the one little-endian field; crc32c of the sector, with zero in its place
     "sb_spino_align" / Int32ub,
-    Padding(16),  # sb_pquotino, sb_lsn
+    Padding(8),  # sb_pquotino
+    "sb_lsn" / Int64ub,
     "sb_meta_uuid" / Bytes(16),
 )
 
