@@ -18,7 +18,7 @@ from preflight.contents import _ntfs_layouts as layouts
 from preflight.contents._ntfs_filesystem import File, Filesystem
 from preflight.contents._ntfs_names import Collation, is_ascii
 from preflight.errors import BudgetExhausted, StructureError
-from preflight.filesystems.ntfs import fixed_up
+from preflight.filesystems._ntfs_records import fixed_up
 from preflight.units import KiB, MiB, is_power_of_two
 
 MIN_BLOCK, MAX_BLOCK = 512, 64 * KiB  # 4 KiB, or as many as a record has, are usual

@@ -6,6 +6,7 @@ https://flatcap.github.io/linux-ntfs/ntfs/
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from preflight.contents import _ntfs_layouts as layouts
 from preflight.contents._ntfs_records import Attribute, Record, parse_record
 from preflight.contents._ntfs_runs import Extents, RunMap, extents
 from preflight.contents._ntfs_streams import Place, Stream
+from preflight.errors import BudgetExhausted, StructureError
 from preflight.filesystems.ntfs import BOOT_SECTOR, OEM_ID, cluster_size_of, record_size_of
 from preflight.source import BlockSource
 from preflight.units import KiB
@@ -72,7 +74,7 @@ class Filesystem:
         self._place = Place(source, cluster_size)
         self._record_size = record_size
         self._extents = lru_cache(PIECES_KEPT)(lambda attribute: extents(attribute, self.clusters))
-        self._mft = self._open_mft(boot.mft_lcn * cluster_size)
+        self._mft = self._find_mft(boot.mft_lcn * cluster_size, boot.mftmirr_lcn * cluster_size)
         self._record = lru_cache(RECORDS_KEPT)(self._read_record)
 
     def file(self, reference: layouts.Reference) -> File:
@@ -143,6 +145,17 @@ class Filesystem:
         if offset + self._record_size > self._mft.size:
             raise ContentsError(f"ntfs file record {number}: there are {self._mft.size // self._record_size}")
         return parse_record(self._mft.read(offset, self._record_size), number, self._mft.place_of(offset))
+
+    def _find_mft(self, offset: int, mirror: int) -> Stream:
+        """The table by its first record or, where that is damaged, by the copy of it, as Windows does it."""
+        try:
+            return self._open_mft(offset)
+        except BudgetExhausted:
+            raise
+        except (ContentsError, StructureError):
+            with suppress(ContentsError, StructureError):
+                return self._open_mft(mirror)
+            raise
 
     def _open_mft(self, offset: int) -> Stream:
         """The table itself: its first record tells where it is, or where the records are that tell the rest."""

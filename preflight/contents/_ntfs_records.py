@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from preflight.contents import ContentsError
 from preflight.contents import _ntfs_layouts as layouts
-from preflight.filesystems.ntfs import AT_END, FILE_MAGIC, fixed_up
+from preflight.filesystems._ntfs_records import AT_END, FILE_MAGIC, fixed_up
 
 RECORD = struct.Struct(layouts.FILE_RECORD_FORMAT)
 HEADER = struct.Struct(layouts.ATTRIBUTE_FORMAT)

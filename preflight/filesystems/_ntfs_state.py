@@ -8,20 +8,16 @@ from construct import Bytes, Int8ul, Int16ul, Struct
 
 from preflight.binary import parse, parse_at
 from preflight.errors import StructureError
-from preflight.filesystems.ntfs import (
+from preflight.filesystems._ntfs_records import (
     AT_END,
     ATTRIBUTE,
     ATTRIBUTE_SIZE,
-    BOOT_SECTOR,
     FILE_MAGIC,
     FILE_RECORD,
-    FILE_VOLUME,
     MIN_ATTRIBUTE,
-    OEM_ID,
-    cluster_size_of,
     fixed_up,
-    record_size_of,
 )
+from preflight.filesystems.ntfs import BOOT_SECTOR, FILE_VOLUME, OEM_ID, cluster_size_of, record_size_of
 from preflight.source import BlockSource
 
 VOLUME_INFORMATION = Struct(

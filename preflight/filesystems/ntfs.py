@@ -13,6 +13,16 @@ from preflight.errors import OutOfBounds, StructureError
 from preflight.facts import Problem
 from preflight.filesystems import FileSystemReader, Superblock
 from preflight.filesystems._fields import MAX_SIZE, utf16_label
+from preflight.filesystems._ntfs_files import Table, check_files
+from preflight.filesystems._ntfs_records import (
+    AT_END,
+    ATTRIBUTE,
+    ATTRIBUTE_SIZE,
+    FILE_MAGIC,
+    FILE_RECORD,
+    MIN_ATTRIBUTE,
+    fixed_up,
+)
 from preflight.source import BlockSource
 from preflight.units import KiB, MiB, is_power_of_two
 
@@ -45,42 +55,13 @@ BOOT_SECTOR = Struct(
 )
 MUST_BE_ZERO = ("reserved_sectors", "fats", "root_entries", "sectors", "sectors_per_fat", "large_sectors")
 
-FILE_RECORD = Struct(
-    "magic" / Bytes(4),
-    "usa_ofs" / Int16ul,  # update sequence array
-    "usa_count" / Int16ul,  # words: its number, and one for every 512 bytes
-    "lsn" / Int64ul,
-    "sequence_number" / Int16ul,
-    "link_count" / Int16ul,
-    "attrs_offset" / Int16ul,
-    "flags" / Int16ul,
-    "bytes_in_use" / Int32ul,
-    "bytes_allocated" / Int32ul,
-)
-FILE_MAGIC = b"FILE"
 FILE_VOLUME = 3  # the record of $Volume
-
-ATTRIBUTE = Struct(
-    "type" / Int32ul,
-    "length" / Int32ul,
-    "non_resident" / Int8ul,
-    "name_length" / Int8ul,
-    "name_offset" / Int16ul,
-    "flags" / Int16ul,
-    "instance" / Int16ul,
-    "value_length" / Int32ul,
-    "value_offset" / Int16ul,
-)
-ATTRIBUTE_SIZE = 22
 AT_VOLUME_NAME = 0x60
-AT_END = 0xFFFFFFFF
-MIN_ATTRIBUTE = 8  # bytes: type and length; a shorter one would lead nowhere
-
-FIXUP_STRIDE = 512  # NTFS_BLOCK_SIZE, whatever the sector size
 MAX_SECTOR = 4 * KiB
 MAX_CLUSTER = 2 * MiB  # since Windows 10 1709
 MAX_RECORD = 64 * KiB  # formatters make 1 and 4 KiB
 MIN_RECORD = 512
+INDEX_RECORDS = (1, 2, 4, 8, 16, 32, 64, *range(0xE1, 0xF8))  # clusters, and exponents as for records; ntfs-3g
 MAX_LABEL = 256  # bytes: 128 characters, the limit of $AttrDef
 
 REFS_BOOT_SECTOR = Struct(
@@ -111,7 +92,13 @@ def read(source: BlockSource) -> Superblock | None:
         or max(boot.mft_lcn, boot.mftmirr_lcn) > size // cluster_size
     ):
         return None
-    name, problems = _read_label(source, boot.mft_lcn * cluster_size + FILE_VOLUME * record_size, record_size)
+    table = Table(boot.mft_lcn * cluster_size, boot.mftmirr_lcn * cluster_size, record_size, cluster_size)
+    name, problems = _read_label(source, table.mft + FILE_VOLUME * record_size, record_size)
+    if not problems:
+        problems += check_files(source, table)
+    if boot.clusters_per_index_record not in INDEX_RECORDS:
+        found = f"clusters_per_index_record is {boot.clusters_per_index_record:#x}, which cannot be"
+        problems.append(Problem("superblock-invalid", found, "NTFS boot sector", 0x44))
     if size > MAX_SIZE:
         found = f"number_of_sectors is {boot.number_of_sectors}, at most {MAX_SIZE // boot.bytes_per_sector}"
         problems.append(Problem("superblock-invalid", found, "NTFS boot sector", 0x28))
@@ -173,27 +160,6 @@ def _read_label(source: BlockSource, start: int, size: int) -> tuple[str | None,
             return utf16_label(data[value : value + attribute.value_length]), problems
         position += attribute.length
     return None, problems
-
-
-def fixed_up(data: bytes, usa_ofs: int, usa_count: int, where: str, start: int) -> bytes:
-    """A record with the last word of every 512 bytes put back, which an update sequence number replaces on disk.
-
-    libblkid leaves them as they are on disk, and so reads a very long label wrong. `StructureError` where the record
-    cannot be put right.
-    """
-    count = len(data) // FIXUP_STRIDE
-    if usa_count != count + 1 or usa_ofs + 2 * usa_count > len(data):
-        found = f"the update sequence array has {usa_count} words at byte {usa_ofs:#x}"
-        raise StructureError(where, start, f"{found}, expected are {count + 1} within {len(data)} bytes")
-    fixed = bytearray(data)
-    number = data[usa_ofs : usa_ofs + 2]
-    for index in range(1, count + 1):
-        last = index * FIXUP_STRIDE - 2
-        if data[last : last + 2] != number:
-            found = f"block {index} of {count} ends with another update sequence number than the record has"
-            raise StructureError(where, start + last, f"{found}: only a part of it was written")
-        fixed[last : last + 2] = data[usa_ofs + 2 * index : usa_ofs + 2 * index + 2]
-    return bytes(fixed)
 
 
 def _problem(message: str, offset: int | None) -> Problem:

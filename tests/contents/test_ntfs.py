@@ -245,6 +245,21 @@ def test_a_damaged_boot_sector_is_refused(changes: dict[int, bytes]) -> None:
         _ = ntfs.NtfsReader(Changed(capture("ntfs/windows"), changes)).root
 
 
+def test_the_table_is_found_by_the_copy_of_its_first_record() -> None:
+    """As Windows does; Microsoft, How NTFS Works, section Master File Table."""
+    source = capture("ntfs/windows")
+    boot = source.read_at(0, 512)
+    cluster = int.from_bytes(boot[11:13], "little") * boot[13]
+    mft, mirror = (int.from_bytes(boot[at : at + 8], "little") * cluster for at in (0x30, 0x38))
+    names = set(Tree(ntfs.NtfsReader(source)).names("/"))
+    assert "$UpCase" in names
+    for damage in (bytes(KiB), b"BAAD"):
+        damaged = Changed(source, {mft: damage})
+        assert set(Tree(ntfs.NtfsReader(damaged)).names("/")) == names
+        with pytest.raises(ContentsError, match="record 0 at byte"):
+            ntfs.NtfsReader(Changed(damaged, {mirror: damage}))
+
+
 def test_why_bytes_are_not_there_is_told() -> None:
     with pytest.raises(ContentsError, match=r"^the disk at byte 0x.*: they are in a backing file") as caught:
         ntfs.NtfsReader(Unreachable(capture("ntfs/windows"), 4 * KiB))

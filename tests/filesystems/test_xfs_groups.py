@@ -4,6 +4,7 @@ Every value of the tables was tried with a kernel of version 6.18, under a check
 list the topmost directory, or to write.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,7 +135,7 @@ def sealed(disk: Disk, offset: int, size: int, crc: int, field: int, value: int)
     return offset, bytes(data)
 
 
-def cases(table: dict[int, tuple[int, ...]]) -> list[tuple[int, int]]:
+def cases(table: Mapping[int, tuple[int, ...]]) -> list[tuple[int, int]]:
     return [(field, value) for field, values in table.items() for value in values]
 
 

@@ -11,7 +11,7 @@ from construct import Array, Construct, Int16ub, Int32ub, Int64ub, Struct
 
 from preflight.binary import crc32c
 from preflight.contents import _ext_layouts
-from preflight.filesystems import _btrfs_layouts, _fat_geometry, btrfs, exfat, ext, ntfs, swap, vfat, xfs
+from preflight.filesystems import _btrfs_layouts, _fat_geometry, _ntfs_records, btrfs, exfat, ext, ntfs, swap, vfat, xfs
 from preflight.formats._qcow2_header import COMPRESSION, HEADER, HEADER_V3
 from preflight.formats._qcow2_tables import SNAPSHOT
 from preflight.formats._vhd_dynamic import HEADER as DYNAMIC_HEADER
@@ -280,7 +280,7 @@ def ntfs_(folder: Path) -> Sound:
         path,
         (
             Place("boot sector", ntfs.BOOT_SECTOR, 0),
-            Place("$MFT", ntfs.FILE_RECORD, mft),
+            Place("$MFT", _ntfs_records.FILE_RECORD, mft),
             Place("$MFT words", words, mft),
             Place("root directory words", words, mft + 5 * 1024),
         ),
