@@ -74,7 +74,8 @@ class Filesystem:
         self._place = Place(source, cluster_size)
         self._record_size = record_size
         self._extents = lru_cache(PIECES_KEPT)(lambda attribute: extents(attribute, self.clusters))
-        self._mft = self._find_mft(boot.mft_lcn * cluster_size, boot.mftmirr_lcn * cluster_size)
+        first = self._first_record(boot.mft_lcn * cluster_size, boot.mftmirr_lcn * cluster_size)
+        self._mft = self._open_mft(first)
         self._record = lru_cache(RECORDS_KEPT)(self._read_record)
 
     def file(self, reference: layouts.Reference) -> File:
@@ -146,21 +147,22 @@ class Filesystem:
             raise ContentsError(f"ntfs file record {number}: there are {self._mft.size // self._record_size}")
         return parse_record(self._mft.read(offset, self._record_size), number, self._mft.place_of(offset))
 
-    def _find_mft(self, offset: int, mirror: int) -> Stream:
-        """The table by its first record or, where that is damaged, by the copy of it, as Windows does it."""
+    def _first_record(self, offset: int, mirror: int) -> Record:
+        """The record of the table itself or, where it is damaged, the copy of it, as Windows does it."""
         try:
-            return self._open_mft(offset)
+            return self._record_at(offset)
         except BudgetExhausted:
             raise
         except (ContentsError, StructureError):
             with suppress(ContentsError, StructureError):
-                return self._open_mft(mirror)
+                return self._record_at(mirror)
             raise
 
-    def _open_mft(self, offset: int) -> Stream:
+    def _record_at(self, offset: int) -> Record:
+        return parse_record(self._place.source.read_at(offset, self._record_size), layouts.FILE_MFT, offset)
+
+    def _open_mft(self, record: Record) -> Stream:
         """The table itself: its first record tells where it is, or where the records are that tell the rest."""
-        data = self._place.source.read_at(offset, self._record_size)
-        record = parse_record(data, layouts.FILE_MFT, offset)
         listed = self._attribute_list(record)
         if listed is None:
             found = self.stream(File(record, None), layouts.AT_DATA)
