@@ -48,7 +48,7 @@ FILES: dict[int, tuple[str, tuple[int, ...]]] = {  # the number of a record: its
 }
 FILE_MFT, FILE_ATTRDEF, FILE_UPCASE = 0, 4, 10
 MIRRORED = 4  # records; more where a cluster has room for more, and none asks for those
-MIN_ATTRIBUTE, ALIGNMENT = 24, 8  # bytes
+MIN_ATTRIBUTE, RUNS_OFFSET, ALIGNMENT = 24, 64, 8  # bytes
 MAX_ATTRDEF = (1 << 24) - 1  # bytes; ntfs-3g
 UPCASE_SIZE = 128 * KiB  # a capital for each of 65536 letters
 ASCII = 128
@@ -74,14 +74,14 @@ class _Attribute(NamedTuple):
     def size(self) -> int:
         """Bytes of the value."""
         if self.non_resident:
-            return int(self._clusters().data_size)
+            return int(self.clusters().data_size)
         return int(parse(ATTRIBUTE, self.data, "NTFS attribute", self.offset).value_length)
 
     def first_run(self) -> tuple[int, int] | None:
         """Cluster and count of the first stretch of the value; None where there is none."""
         if not self.non_resident:
             return None
-        start = self._clusters().mapping_pairs_offset
+        start = self.clusters().mapping_pairs_offset
         if start >= len(self.data):
             return None
         length, offset = self.data[start] & 15, self.data[start] >> 4
@@ -89,7 +89,8 @@ class _Attribute(NamedTuple):
         cluster = int.from_bytes(self.data[start + 1 + length : start + 1 + length + offset], "little", signed=True)
         return (cluster, count) if count and offset and cluster >= 0 else None
 
-    def _clusters(self) -> Any:
+    def clusters(self) -> Any:
+        """What the header of one that is not resident says of them."""
         data = self.data.ljust(NON_RESIDENT_SIZE, b"\0")
         return parse(NON_RESIDENT, data, "NTFS attribute", self.offset)
 
@@ -160,7 +161,14 @@ def _attributes(data: bytes, where: str, start: int) -> list[_Attribute]:
         if head.length < MIN_ATTRIBUTE or head.length % ALIGNMENT or position + head.length > record.bytes_in_use:
             raise _Damage(f"an attribute {head.type:#x} has {head.length} bytes", position)
         body = data[position : position + head.length]
-        found_attributes.append(_Attribute(head.type, head.name_length, bool(head.non_resident), position, body))
+        attribute = _Attribute(head.type, head.name_length, bool(head.non_resident), position, body)
+        start_of_value = attribute.clusters().mapping_pairs_offset if head.non_resident else head.value_offset
+        least = RUNS_OFFSET if head.non_resident else 0
+        end = start_of_value + (0 if head.non_resident else head.value_length)
+        if not head.type or start_of_value < least or end > head.length:
+            found = f"an attribute {head.type:#x} of {head.length} bytes has its value"
+            raise _Damage(f"{found} at bytes {start_of_value:#x} to {end:#x} of it", position)
+        found_attributes.append(attribute)
         position += head.length
     raise _Damage("its attributes have no end", min(position, len(data) - 1))
 

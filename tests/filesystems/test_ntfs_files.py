@@ -109,6 +109,24 @@ def test_an_attribute_of_a_length_that_cannot_be_is_told(disk: bytes, tmp_path: 
     probed(tmp_path / "disk", 13, 18)
 
 
+@pytest.mark.parametrize(
+    ("type_", "field", "value"),
+    [
+        (0x10, 0, bytes(4)),  # type
+        (0x10, 8, b"\1"),  # non_resident
+        (0x10, 16, b"\0\1"),  # value_length
+        (0x80, 32, b"\0\1"),  # mapping_pairs_offset
+    ],
+)
+def test_an_attribute_whose_value_is_not_in_it_is_told(
+    disk: bytes, tmp_path: Path, type_: int, field: int, value: bytes
+) -> None:
+    at = attribute(disk, 6, type_)
+    (found,) = told(tmp_path / "disk", disk, (at + field, value))
+    assert (found.where, found.offset) == ("NTFS record 6, $Bitmap", at)
+    probed(tmp_path / "disk", 13, 18)
+
+
 @pytest.mark.parametrize(("number", "size"), [(10, 0), (10, 0x20002), (4, 1 << 24)])
 def test_a_table_of_a_size_that_ntfs_3g_refuses_is_told(disk: bytes, tmp_path: Path, number: int, size: int) -> None:
     at = attribute(disk, number, 0x80)
