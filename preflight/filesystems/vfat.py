@@ -6,6 +6,7 @@ ECMA-107. What libblkid demands where the specification is lax: libblkid/src/sup
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from construct import Bytes, Int8ul, Int16ul, Int32ul, Padding, Struct
@@ -18,13 +19,16 @@ from preflight.filesystems._fat_geometry import (
     BPB,
     BPB_SIZE,
     ENTRY_SIZE,
+    EXT_FLAG_NOT_MIRRORED,
     FAT16,
     FAT32,
+    MAX_CLUSTERS_FAT16,
     SECTOR_SIZE,
     Geometry,
     defect,
     geometry,
 )
+from preflight.filesystems._fat_table import check_table
 from preflight.filesystems._fields import label
 from preflight.filesystems.index import recognise
 from preflight.source import BlockSource
@@ -62,6 +66,18 @@ EXTENDED_BOOT_SIGNATURES = (0x28, 0x29)  # 0x28: a volume ID and no label
 FSI_LEAD_SIGNATURES = (b"RRaA", b"RRdA", bytes(4))  # the second by some devices; zero: never written
 FSI_STRUC_SIGNATURES = (b"rrAa", bytes(4))
 
+# The fields by which everything has its place, in bytes of the boot sector; others change without their copy.
+PLACING = (
+    ("BPB_BytsPerSec", 0x0B, 2),
+    ("BPB_SecPerClus", 0x0D, 1),
+    ("BPB_RsvdSecCnt", 0x0E, 2),
+    ("BPB_NumFATs", 0x10, 1),
+    ("BPB_TotSec16", 0x13, 2),
+    ("BPB_TotSec32", 0x20, 4),
+    ("BPB_FATSz32", 0x24, 4),
+    ("BPB_RootClus", 0x2C, 4),
+)
+
 ATTR_VOLUME_ID, ATTR_DIRECTORY, ATTR_LONG_NAME, ATTR_MASK = 0x08, 0x10, 0x0F, 0x3F
 FREE, LAST, KANJI_E5 = 0xE5, 0x00, 0x05
 
@@ -90,11 +106,14 @@ def read(source: BlockSource) -> Superblock | None:
         if not 2 <= places.root_cluster < places.clusters + 2:
             message = f"BPB_RootClus is {places.root_cluster}, there are the clusters 2 to {places.clusters + 1}"
             problems.append(_problem(message, "FAT boot sector", 0x2C))
-        problems += _check_fsinfo(source, bpb, fat32)
+        problems += [*_check_fsinfo(source, bpb, fat32), *_unfit_for_firmware(bpb, fat32, places)]
+        problems += [] if problems else _check_backup(source, sector, bpb, fat32)
     else:
         fat16 = parse(FAT16, sector[BPB_SIZE:], "FAT boot sector", BPB_SIZE)
         serial = fat16.BS_VolID if fat16.BS_BootSig in EXTENDED_BOOT_SIGNATURES else bytes(4)
     name = None
+    with suppress(OutOfBounds):  # which the root directory behind it tells
+        problems += check_table(source, places)
     try:
         if places.bits == 32:
             name = _find_label_fat32(source, places)
@@ -177,6 +196,45 @@ def _check_fsinfo(source: BlockSource, bpb: Any, fat32: Any) -> list[Problem]:
             message = f"{name} is {fsinfo[name].hex()}, expected is {known[0].hex()}"
             # libblkid refuses the volume for it; Linux warns, and does without the hints of this sector.
             return [Problem("superblock-irregular", message, "FAT FSInfo sector", offset)]
+    return []
+
+
+def _unfit_for_firmware(bpb: Any, fat32: Any, places: Geometry) -> Iterator[Problem]:
+    """What Linux mounts, and neither the specification allows nor the firmware of EDK II takes.
+
+    FatPkg/EnhancedFatDxe/Init.c of EDK II, FatOpenDevice.
+    """
+    refused = "Linux mounts it, UEFI firmware (EDK II) does not"
+    if places.clusters <= MAX_CLUSTERS_FAT16:
+        message = f"there are {places.clusters} clusters, a FAT32 has at least {MAX_CLUSTERS_FAT16 + 1}: {refused}"
+        yield Problem("superblock-irregular", message, "FAT boot sector", 0x0D)
+    if fat32.BPB_FSVer:
+        message = f"BPB_FSVer is {fat32.BPB_FSVer:#x}, expected is 0: {refused}"
+        yield Problem("superblock-irregular", message, "FAT boot sector", 0x2A)
+    if fat32.BPB_ExtFlags & EXT_FLAG_NOT_MIRRORED:
+        message = f"BPB_ExtFlags is {fat32.BPB_ExtFlags:#x}: only one of the FATs is in use; {refused}"
+        yield Problem("superblock-irregular", message, "FAT boot sector", 0x28)
+    if bpb.BPB_RootEntCnt:
+        message = f"BPB_RootEntCnt is {bpb.BPB_RootEntCnt}, which a FAT32 does not have, and firmware leaves out"
+        yield Problem("superblock-irregular", message, "FAT boot sector", 0x11)
+
+
+def _check_backup(source: BlockSource, sector: bytes, bpb: Any, fat32: Any) -> list[Problem]:
+    """Whether the copy of the boot sector, where there is one that can be, says the same of where everything is."""
+    if not 0 < fat32.BPB_BkBootSec < bpb.BPB_RsvdSecCnt:
+        return []
+    offset = fat32.BPB_BkBootSec * bpb.BPB_BytsPerSec
+    try:
+        copy = source.read_at(offset, SECTOR_SIZE)
+    except OutOfBounds:
+        return []
+    if copy[0x1FE:] != SIGNATURE or geometry(copy) is None:
+        return []
+    for name, field, size in PLACING:
+        here, there = (int.from_bytes(one[field : field + size], "little") for one in (sector, copy))
+        if here != there:
+            message = f"{name} is {here}, in the copy of this sector at byte {offset:#x} it is {there}"
+            return [Problem("superblock-irregular", message, "FAT boot sector", field)]
     return []
 
 
