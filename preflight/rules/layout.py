@@ -225,7 +225,8 @@ def damaged_superblock(image: Image, limits: Limits, declared: Declared) -> Iter
     """The superblock or header of what lies in a partition is damaged, or what a mount reads first after it.
 
     What: a checksum is wrong, or a field has a value that cannot be; in ext and XFS also in the descriptors of groups,
-    the root directory's inode and the journal; or the trees and tables that lead to the topmost directory, or this
+    the root directory's inode and the journal, in NTFS in the records of its own files, in FAT in the table and the
+    chain of the root directory; or the trees and tables that lead to the topmost directory, or this
     directory itself, cannot be read.
     Why: the kernel refuses to mount it.
     Remedy: repair it with the file system's own tool, before the upload.
@@ -242,15 +243,19 @@ def damaged_superblock(image: Image, limits: Limits, declared: Declared) -> Iter
 def irregular_superblock(image: Image, limits: Limits, declared: Declared) -> Iterator[Outcome]:
     """A part of a superblock that kernels can do without is wrong.
 
-    What: the FSInfo sector of a FAT32 file system lacks its signatures, or a FAT has fewer entries than clusters; an
-    ext file system is marked as having errors; ext, XFS or btrfs have features with which Linux only reads them.
+    What: the FSInfo sector of a FAT32 file system lacks its signatures, its boot sector contradicts its copy, or it
+    has too few clusters or features that UEFI firmware does not take; a FAT has fewer entries than clusters, or not
+    its media type in the first; the $MFTMirr of NTFS is no copy of the first records of $MFT; an ext file system is
+    marked as having errors; ext, XFS or btrfs have features with which Linux only reads them.
     Why: the kernel mounts it with a warning, or for reading only; repair tools and some firmware do not take it.
     Remedy: repair it with the file system's own tool.
-    Source: Microsoft FAT specification, "FAT32 FSInfo Sector Structure"; Linux fs/fat/inode.c, fs/ext4/super.c,
-    fs/xfs/libxfs/xfs_sb.c.
+    Source: Microsoft FAT specification, "FAT32 FSInfo Sector Structure", "FAT Type Determination"; Linux
+    fs/fat/inode.c, fs/ext4/super.c, fs/xfs/libxfs/xfs_sb.c; EDK II FatPkg/EnhancedFatDxe/Init.c; libntfs-3g/volume.c.
     """
     yield from breaches(
-        image, "Repair it with its own tool: fsck.vfat, e2fsck -f, xfs_repair or btrfs check.", "superblock-irregular"
+        image,
+        "Repair it with its own tool: fsck.vfat, chkdsk, e2fsck -f, xfs_repair or btrfs check.",
+        "superblock-irregular",
     )
 
 
