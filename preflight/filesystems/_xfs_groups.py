@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from construct import Array, Bytes, Int16ub, Int32ub, Int64ub, Padding, Struct
+from construct import Bytes, Int16ub, Int32ub, Int64ub, Padding, Struct
 
 from preflight.binary import parse
 from preflight.facts import Problem
@@ -55,7 +55,7 @@ AGI = Struct(
     "root" / Int32ub,
     "level" / Int32ub,
     Padding(12),  # agi_freecount, agi_newino, agi_dirino
-    "unlinked" / Array(64, Int32ub),
+    "unlinked" / Bytes(256),  # heads of 64 lists
     Padding(32),  # agi_uuid … agi_lsn
     "free_root" / Int32ub,
     "free_level" / Int32ub,
@@ -64,6 +64,8 @@ AGF_MAGIC, AGI_MAGIC, AGFL_MAGIC = b"XAGF", b"XAGI", b"XAFL"
 AGF_SEAL, AGI_SEAL, AGFL_SEAL = Seal(64, 216, 208), Seal(296, 312, 320), Seal(8, 32, 24)
 AGF_SECTOR, AGI_SECTOR, AGFL_SECTOR = 1, 2, 3
 UNLINKED = 40  # agi_unlinked
+UNLINKED_HEAD = struct.Struct(">I")
+NO_UNLINKED = b"\xff" * 256
 MIN_AG_BLOCKS = 64  # of the last group
 MAX_LEVELS = 9  # XFS_BTREE_MAXLEVELS; what a group can fill is less still
 AGFL_HEADER, AGFL_ENTRY = 36, 4  # the header of version 5
@@ -167,7 +169,9 @@ def _agi(superblock: Any, agi: Any) -> Iterator[tuple[str, int]]:
     yield from _levels("level", agi.level, 24)
     if ro_compat(superblock) & XFS_SB_FEAT_RO_COMPAT_FINOBT:
         yield from _levels("free_level", agi.free_level, 332)
-    for index, number in enumerate(agi.unlinked):
+    if agi.unlinked == NO_UNLINKED:  # as nearly all are
+        return
+    for index, (number,) in enumerate(UNLINKED_HEAD.iter_unpack(agi.unlinked)):
         if number != NULL and not is_inode(superblock, number):
             yield f"unlinked[{index}] is {number}, which is no inode of a group", UNLINKED + 4 * index
 
