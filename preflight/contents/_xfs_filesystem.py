@@ -9,7 +9,7 @@ import msgspec
 from preflight.binary import crc32c, parse, parse_at
 from preflight.contents import ContentsError
 from preflight.contents import _xfs_layouts as layouts
-from preflight.filesystems._xfs_log_state import is_clean
+from preflight.filesystems._xfs_journal import log_of
 from preflight.filesystems.xfs import SUPERBLOCK, XFS_SB_MAGIC, XFS_SB_VERSION_NUMBITS, impossible
 from preflight.source import BlockSource
 from preflight.units import KiB
@@ -77,7 +77,8 @@ class Filesystem:
 
     def has_clean_log(self) -> bool:
         """Whether no journal waits to be replayed; raises what `read_at` raises."""
-        return is_clean(self.source, self._superblock)
+        log = log_of(self.source, self._superblock)
+        return log is not None and log.is_clean()
 
     def inode(self, number: int) -> Inode:
         """The inode of this number; `ContentsError` where there is none, raises what `read_at` raises."""

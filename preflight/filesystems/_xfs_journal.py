@@ -1,4 +1,4 @@
-"""The log inside an XFS file system: whether Linux finds its end, and whether it ends with an unmount.
+"""The log inside an XFS file system: whether Linux finds its end, and whether an unmount ended it.
 
 Specification: XFS Algorithms & Data Structures, 3rd edition, section Journaling Log,
 https://mirrors.edge.kernel.org/pub/linux/utils/fs/xfs/docs/xfs_filesystem_structure.pdf; Linux,
@@ -13,7 +13,7 @@ from construct import Bytes, Int32ub, Padding, Struct
 from preflight.binary import parse
 from preflight.facts import Problem
 from preflight.filesystems._xfs_geometry import is_version_5
-from preflight.filesystems._xfs_seals import Moment, offset_of, problem
+from preflight.filesystems._xfs_seals import Moment, is_inside, offset_of, problem
 from preflight.source import BlockSource
 from preflight.units import KiB, ceil_div
 
@@ -26,15 +26,18 @@ RECORD = Struct(
     "h_len" / Int32ub,  # bytes of the record after its header
     Padding(24),  # h_lsn, h_tail_lsn, h_crc, h_prev_block
     "h_num_logops" / Int32ub,
-    Padding(276),  # h_cycle_data, h_fmt, h_fs_uuid
+    Padding(256),  # h_cycle_data
+    "h_fmt" / Int32ub,
+    "h_fs_uuid" / Bytes(16),
     "h_size" / Int32ub,  # bytes of a buffer of the log
 )
 XLOG_VERSION_2 = 2
 XLOG_HEADER_CYCLE_SIZE = 32 * KiB  # what one block of a header covers
-XLOG_MAX_RECORD_BSIZE = 256 * KiB
+XLOG_MAX_RECORD_BSIZE = 256 * KiB  # a record header lies in every stretch of this size
 XLOG_UNMOUNT_TRANS = 0x20
 OH_FLAGS = 9  # of the operation that a record begins with
 WALKED = 16 * KiB  # that are read for the records behind the superblock's own
+LAST = 64 * KiB + XLOG_MAX_RECORD_BSIZE  # that are read for the last record, which is padded to the stripe of the log
 WHERE = "XFS log"
 
 
@@ -75,7 +78,7 @@ class Log:
             yield problem(f"{found}: Linux does not find its head", WHERE, self._start)
 
     def ends_with_unmount(self) -> bool:
-        """Whether the file system is known to have been unmounted: there is nothing to replay.
+        """Whether the file system is known to have been unmounted, by one read or two: there is nothing to replay.
 
         A clean unmount writes the superblock, and a record that says so after it: the superblock's own moment leads
         there in version 5. Where it does not, the log begins with that record, as mkfs.xfs and xfs_repair leave it.
@@ -101,11 +104,64 @@ class Log:
             record = parse(RECORD, head, WHERE, self._start)
             if record.h_magicno != XLOG_HEADER_MAGIC_NUM or record.h_len > XLOG_MAX_RECORD_BSIZE:
                 return False
-            headers = 1
-            if record.h_version & XLOG_VERSION_2:
-                headers = max(1, ceil_div(min(record.h_size, XLOG_MAX_RECORD_BSIZE), XLOG_HEADER_CYCLE_SIZE))
-            body = at + headers * BASIC_BLOCK
-            flags = data[body + OH_FLAGS : body + OH_FLAGS + 1] or b"\0"
-            unmounted = record.h_num_logops == 1 and bool(flags[0] & XLOG_UNMOUNT_TRANS)
-            at = body + ceil_div(record.h_len, BASIC_BLOCK) * BASIC_BLOCK
+            unmounted, at = _record(record, data, at)
         return False
+
+    def is_clean(self) -> bool:
+        """The same for certain, as Linux finds it out: the record before the head of the log is that of an unmount.
+
+        It takes a read for each halving of the log, some twenty.
+        """
+        if not self._first:
+            return True
+        head = self._head()
+        size = min(LAST, self._blocks * BASIC_BLOCK)
+        data = self._before(head, size)
+        at = size - BASIC_BLOCK
+        while at >= 0 and not data.startswith(XLOG_HEADER_MAGIC_NUM, at):
+            at -= BASIC_BLOCK
+        if at < 0:
+            return False
+        unmounted, end = _record(parse(RECORD, data[at : at + RECORD.sizeof()], WHERE, self._start), data, at)
+        return unmounted and end == size
+
+    def _head(self) -> int:
+        """The basic block where the next record would begin: there the number of the cycle falls."""
+        if self._first == self._last:
+            return 0
+        low, high = 0, int(self._blocks) - 1  # the cycle of `low` is that of the begin, and that of `high` is another
+        while high - low > 1:
+            middle = (low + high) // 2
+            block = self._source.read_at(self._start + middle * BASIC_BLOCK, BASIC_BLOCK)
+            if self._cycle(block) == self._first:
+                low = middle
+            else:
+                high = middle
+        return high
+
+    def _before(self, head: int, size: int) -> bytes:
+        """The `size` bytes before basic block `head`, from the end of the log where it has gone round."""
+        before = head * BASIC_BLOCK
+        if before >= size:
+            return self._source.read_at(self._start + before - size, size)
+        rest = size - before
+        end = self._start + self._blocks * BASIC_BLOCK
+        return self._source.read_at(end - rest, rest) + self._source.read_at(self._start, before)
+
+
+def log_of(source: BlockSource, superblock: Any) -> Log | None:
+    """The log; None where it is on another disk, or where it cannot be. Raises what `read_at` raises."""
+    if not superblock.sb_logstart or not is_inside(superblock, superblock.sb_logstart, superblock.sb_logblocks):
+        return None
+    return Log(source, superblock) if superblock.sb_logblocks else None
+
+
+def _record(record: Any, data: bytes, at: int) -> tuple[bool, int]:
+    """Whether the record whose header is at byte `at` of `data` is that of an unmount, and the byte where it ends."""
+    headers = 1
+    if record.h_version & XLOG_VERSION_2:
+        headers = max(1, ceil_div(min(record.h_size, XLOG_MAX_RECORD_BSIZE), XLOG_HEADER_CYCLE_SIZE))
+    body = at + headers * BASIC_BLOCK
+    flags = data[body + OH_FLAGS : body + OH_FLAGS + 1] or b"\0"
+    unmounted = record.h_num_logops == 1 and bool(flags[0] & XLOG_UNMOUNT_TRANS)
+    return unmounted, body + ceil_div(record.h_len, BASIC_BLOCK) * BASIC_BLOCK

@@ -10,7 +10,7 @@ from typing import Any
 from preflight.errors import OutOfBounds
 from preflight.facts import Problem
 from preflight.filesystems._xfs_groups import check_group, check_inode_tree, looked_at
-from preflight.filesystems._xfs_journal import Log
+from preflight.filesystems._xfs_journal import log_of
 from preflight.filesystems._xfs_root import check_inodes
 from preflight.filesystems._xfs_seals import is_inside, problem
 from preflight.source import BlockSource
@@ -33,7 +33,7 @@ def _defects(source: BlockSource, superblock: Any) -> Iterator[Problem]:
         length = f"{superblock.sb_logblocks} blocks"
         message = f"sb_logstart is {superblock.sb_logstart:#x}: the log of {length} does not fit an allocation group"
         yield problem(message, "XFS superblock", 0x30)
-    log = Log(source, superblock) if superblock.sb_logstart else None  # else it is on another disk
+    log = log_of(source, superblock)
     if log:
         yield from log.defects()
     newest = log.newest if log else None

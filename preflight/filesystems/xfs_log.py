@@ -4,28 +4,13 @@ Specification: XFS Algorithms & Data Structures, 3rd edition, section Journaling
 https://mirrors.edge.kernel.org/pub/linux/utils/fs/xfs/docs/xfs_filesystem_structure.pdf
 """
 
-from construct import Bytes, Int32ub, Padding, Struct
-
 from preflight.binary import parse
 from preflight.filesystems import FileSystemReader, Superblock
+from preflight.filesystems._xfs_journal import BASIC_BLOCK, RECORD, XLOG_HEADER_MAGIC_NUM, XLOG_MAX_RECORD_BSIZE
 from preflight.filesystems.xfs import XFS_SB_MAGIC
 from preflight.source import BlockSource
 from preflight.units import KiB, MiB
 
-XLOG_HEADER_MAGIC_NUM = b"\xfe\xed\xba\xbe"
-
-XLOG_REC_HEADER = Struct(
-    "h_magicno" / Bytes(4),
-    "h_cycle" / Int32ub,
-    "h_version" / Int32ub,
-    "h_len" / Int32ub,  # bytes of the record after this header
-    Padding(284),  # h_lsn … h_cycle_data
-    "h_fmt" / Int32ub,
-    "h_fs_uuid" / Bytes(16),
-)
-
-BASIC_BLOCK = 512  # BBSIZE: the log counts in these, whatever the sector size
-XLOG_MAX_RECORD_BSIZE = 256 * KiB  # a record header lies in every stretch of this size
 FIRST_LOOK = 16 * KiB
 MIN_LOG_BYTES = 10 * MiB  # libblkid's own limit; mkfs.xfs makes no smaller external log for any but tiny disks
 XLOG_VERSION_OKBITS = 0x3
@@ -61,7 +46,7 @@ def _search(data: bytes) -> bool | None:
 
 
 def _is_valid(block: bytes, offset: int) -> bool:
-    header = parse(XLOG_REC_HEADER, block, "XFS log record header", offset)
+    header = parse(RECORD, block, "XFS log record header", offset)
     return (
         header.h_version != 0
         and not header.h_version & ~XLOG_VERSION_OKBITS

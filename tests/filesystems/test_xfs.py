@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preflight.filesystems import xfs, xfs_log
+from preflight.filesystems._xfs_journal import RECORD
 from preflight.source import Memory
 from preflight.units import KiB, MiB
 from tests.filesystems.blkid import blkid
@@ -148,7 +149,7 @@ def test_blocks_fit_the_allocation_groups_to_the_block(dblocks: int, sane: bool)
 def log_header(**fields: object) -> bytes:
     values: dict[str, object] = {"h_magicno": b"\xfe\xed\xba\xbe", "h_cycle": 7, "h_version": 2, "h_len": 512}
     values |= {"h_fmt": 1, "h_fs_uuid": bytes(16), **fields}
-    built: bytes = xfs_log.XLOG_REC_HEADER.build(values)
+    built: bytes = RECORD.build({**values, "h_num_logops": 1, "h_size": 32768})
     return built.ljust(512, b"\0")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from preflight.filesystems._xfs_log_state import is_clean
+from preflight.filesystems._xfs_journal import log_of
 from preflight.filesystems.xfs import SUPERBLOCK
 from preflight.source import BlockSource, FileSource, Memory
 from preflight.units import KiB, MiB
@@ -19,9 +19,21 @@ COUNT = BLOCKS * 8
 UNMOUNT, COMMIT = 0x20, 0x02
 
 
+def is_clean(source: BlockSource, superblock: Any) -> bool:
+    found = log_of(source, superblock)
+    return found is not None and found.is_clean()
+
+
 def superblock(logstart: int = 2) -> Any:
     return SimpleNamespace(
-        sb_logstart=logstart, sb_logblocks=BLOCKS, sb_blocksize=4 * KiB, sb_agblocks=100, sb_agblklog=7
+        sb_logstart=logstart,
+        sb_logblocks=BLOCKS,
+        sb_blocksize=4 * KiB,
+        sb_agblocks=100,
+        sb_agblklog=7,
+        sb_agcount=1,
+        sb_dblocks=100,
+        sb_sectsize=512,
     )
 
 
@@ -63,9 +75,12 @@ def test_a_log_is_clean_where_its_last_record_is_that_of_an_unmount(begin: int, 
         assert not is_clean(log(begin=begin, cycle=cycle, last=dirty), superblock())
 
 
-def test_a_log_elsewhere_and_one_without_records_are_not_clean() -> None:
+def test_a_log_elsewhere_is_not_known_to_be_clean() -> None:
     assert not is_clean(log(begin=5, cycle=3, last=record(3, 1, UNMOUNT)), superblock(logstart=0))
-    assert not is_clean(Memory(bytes(LOG_START + COUNT * SECTOR)), superblock())
+
+
+def test_a_log_of_zeros_has_nothing_to_replay() -> None:
+    assert is_clean(Memory(bytes(LOG_START + COUNT * SECTOR)), superblock())
 
 
 def test_the_log_of_a_new_file_system_is_clean(tmp_path: Path) -> None:
