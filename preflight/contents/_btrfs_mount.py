@@ -7,6 +7,7 @@ Sources: Linux 6.18, fs/btrfs/disk-io.c, open_ctree; fs/btrfs/volumes.c, btrfs_r
 btrfs_verify_dev_extents; fs/btrfs/block-group.c, btrfs_read_block_groups; fs/btrfs/tree-log.c, btrfs_recover_log_trees
 """
 
+import struct
 from collections import Counter
 from collections.abc import Iterator
 
@@ -28,6 +29,8 @@ MAX_NODES = 64
 GLOBAL_TREES = (layouts.EXTENT_TREE_OBJECTID, layouts.CSUM_TREE_OBJECTID, layouts.FREE_SPACE_TREE_OBJECTID)
 LAST: Key = (layouts.MAX_U64, 255, layouts.MAX_U64)
 DEV_ITEM_FSID = slice(82, 98)
+QGROUP_STATUS = struct.Struct("<16xQ")  # behind version and generation, flags
+QGROUP_STATUS_ON, QGROUP_STATUS_RESCAN = 1 << 0, 1 << 1
 
 
 def verify(filesystem: Btrfs) -> None:
@@ -200,8 +203,14 @@ def _verify_quotas(filesystem: Btrfs) -> None:
         filesystem.trees.verify_root(root)
     except ContentsError:
         return
-    for _ in _bounded(filesystem.trees, root, (0, 0, 0)):
-        pass
+    for entry in _bounded(filesystem.trees, root, (0, 0, 0)):
+        if entry and entry[0][1] == layouts.QGROUP_STATUS_KEY and len(entry[1]) >= QGROUP_STATUS.size:
+            (flags,) = QGROUP_STATUS.unpack_from(entry[1])
+            if flags & QGROUP_STATUS_RESCAN and not flags & QGROUP_STATUS_ON:
+                # Seen once, with Linux 6.18: the mount hangs in the kernel, and with it every later sync(2).
+                raise ContentsError(
+                    f"btrfs QGROUP_STATUS: flags is {flags:#x}, a rescan of quotas that are off: no mount of it ends"
+                )
 
 
 def _verify_trees_in(filesystem: Btrfs, root: Root, objectid: int) -> None:

@@ -269,7 +269,7 @@ def test_relocation_that_goes_on_is_read() -> None:
     verify(new_leaf(source, 1, FS_TREE, generation(), [((300, 48, 0), b"")]))
 
 
-def quota_tree(leaf_of: int) -> BlockSource:
+def quota_tree(leaf_of: int, flags: int = 0) -> BlockSource:
     """The capture `layouts`, its UUID tree made one of quotas with a node and a leaf."""
     place = root_place(UUID_TREE)
     header = capture("layouts").read_at(place, 101)
@@ -279,7 +279,7 @@ def quota_tree(leaf_of: int) -> BlockSource:
     source: BlockSource = sealed(capture("layouts"), item.node, NODESIZE, changes)
     node = {0x58: le(8) + le(1, 4) + b"\x01", 0x65: struct.pack("<QBQQQ", 0, 240, 0, free(1), of_generation)}
     source = sealed(source, place, NODESIZE, node)
-    return new_leaf(source, 1, leaf_of, of_generation, [((0, 240, 0), bytes(32))])
+    return new_leaf(source, 1, leaf_of, of_generation, [((0, 240, 0), bytes(16) + le(flags) + bytes(8))])
 
 
 def test_quotas_are_read_unless_their_topmost_node_is_damaged() -> None:
@@ -287,6 +287,16 @@ def test_quotas_are_read_unless_their_topmost_node_is_damaged() -> None:
     assert "owner is tree 7, expected is tree 8" in refusal(quota_tree(7))
     place = root_place(UUID_TREE)
     verify(Patched(quota_tree(7), {place + 3000: b"\xff\xee"}))  # Linux goes on without quotas
+
+
+@pytest.mark.parametrize("flags", [1, 3, 5, 7])  # on, with a rescan, inconsistent
+def test_quotas_that_are_on_may_be_rescanned(flags: int) -> None:
+    verify(quota_tree(8, flags))
+
+
+@pytest.mark.parametrize("flags", [2, 6])
+def test_a_rescan_of_quotas_that_are_off_is_told(flags: int) -> None:
+    assert f"btrfs QGROUP_STATUS: flags is {flags:#x}" in refusal(quota_tree(8, flags))
 
 
 def test_last_leaf_of_the_subvolume_that_is_mounted_is_read() -> None:
