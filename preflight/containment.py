@@ -17,6 +17,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
+from math import ceil
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -88,12 +89,14 @@ def contained(
     limits = limits or Limits()
     results: dict[str, Any] = {}
     deadline = time.monotonic() + limits.wall
+    spent = 0.0
     for number in range(MAX_CHILDREN):
         left = {name: task for name, task in tasks.items() if name not in results}
-        if not left:
+        if not left or spent >= limits.cpu:
             break
         try:
-            died = yield from _child(left, limits, deadline, results, keep)
+            died, took = yield from _child(left, limits, ceil(limits.cpu - spent), deadline, results, keep)
+            spent += took
         except _NoChildError as error:
             if number:  # the work has cost a process already: not this one too
                 results.update(dict.fromkeys(left, Unknown(f"no further child process could be started: {error}")))
@@ -130,19 +133,20 @@ def _fork() -> tuple[int, int, int]:
 
 
 def _child(
-    tasks: Mapping[str, Task], limits: Limits, deadline: float, results: dict[str, Any], keep: Collection[int]
-) -> Generator[None, None, str | None]:
-    """Run the tasks in a child and put what it answers into `results`; why it died, None where it did not.
+    tasks: Mapping[str, Task], limits: Limits, cpu: int, deadline: float, results: dict[str, Any], keep: Collection[int]
+) -> Generator[None, None, tuple[str | None, float]]:
+    """Run the tasks in a child and put what it answers into `results`.
 
+    Returns why it died, None where it did not, and the seconds of processor time that it took, of `cpu` at most.
     Signals that would interrupt this process are held back while a child begins, so that none is left behind.
     """
     held = _hold_signals()
     given_up: str | None = "the inspection was interrupted"
-    status = 0
+    status, took = 0, 0.0
     try:
         child, reading, writing = _fork()
         if child == 0:
-            _work(tasks, limits, writing, keep)  # does not return
+            _work(tasks, limits._replace(cpu=cpu), writing, keep)  # does not return
         try:
             os.close(writing)
             _release_signals(held)
@@ -154,12 +158,13 @@ def _child(
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):  # where SIGCHLD is ignored, the kernel has buried it
-                _, status = os.waitpid(child, 0)
+                _, status, usage = os.wait4(child, 0)
+                took = usage.ru_utime + usage.ru_stime
     finally:
         _release_signals(held)
     if given_up is None and any(name not in results for name in tasks):
-        return _cause(status)
-    return given_up
+        return _cause(status), took
+    return given_up, took
 
 
 def _hold_signals() -> set[int] | None:

@@ -16,7 +16,7 @@ class Limits(NamedTuple):
     task_cpu: float = 5.0
     """Seconds of processor time, for the same: what ends a loop, however busy the host is."""
     cpu: int = 10
-    """Seconds of processor time, for each child process."""
+    """Seconds of processor time, for all that is read of the guest, in all child processes together."""
     memory: int = 512 * MiB
     """Bytes of address space that a child process may take over what this process has when it begins."""
     reads: int = 65_536

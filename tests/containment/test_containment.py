@@ -99,6 +99,17 @@ def test_a_loop_ends_by_its_processor_time() -> None:
     assert results["next"] == 1
 
 
+def test_all_children_share_the_processor_time() -> None:
+    before = os.times()
+    tasks = {name: Task(loop, int) for name in ("first", "second", "third", "fourth")} | {"last": Task(lambda: 1, int)}
+    results = run_contained(tasks, Limits(task_cpu=0.75, cpu=1))
+    after = os.times()
+    assert "more processor time" in reason(results["first"])
+    assert "stopped before" in reason(results["last"])
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    assert spent < 3  # a limit in whole seconds may add one
+
+
 def test_a_disk_that_kills_every_child_is_given_up() -> None:
     results = run_contained({str(number): Task(crash, int) for number in range(100)}, LIMITS)
     assert "stopped before" in reason(results["99"])
