@@ -16,7 +16,16 @@ CALLS = "open,openat,openat2,creat,open_by_handle_at,execve,execveat,socket,conn
 OPENED = re.compile(r'\bopen(?:at2?)?\((?:AT_FDCWD, )?"((?:[^"\\]|\\.)*)"(.*)')
 PYTHONS_OWN = (
     *{sys.prefix, sys.base_prefix, sys.exec_prefix},
-    *("/usr/lib", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/locale", "/usr/share/zoneinfo"),
+    *(
+        "/usr/lib",
+        "/lib",
+        "/lib64",
+        "/usr/local/lib",
+        "/etc/ld.so.cache",
+        "/etc/ld.so.preload",
+        "/usr/share/locale",
+        "/usr/share/zoneinfo",
+    ),
     *("/dev/null", "/proc/self/statm", "/proc/self/fd", "/etc/localtime", "/proc/meminfo", "/sys/devices/system/cpu"),
     str(Path(__file__).parents[2]),
 )
