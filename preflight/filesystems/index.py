@@ -5,6 +5,7 @@ rest of the command. What is not in this table is not found; `tests/filesystems/
 modules.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 from preflight.errors import StructureError
@@ -151,25 +152,23 @@ def recognise(source: BlockSource, *, whole_disk: bool) -> tuple[list[str], Stru
         head = source.read_at(0, min(len(BLANK), source.size))  # where most of the places are
     except StructureError:
         head = b""  # each of them is asked for itself
-    for place in PLACES:
-        if place.whole_disk and not whole_disk:
-            continue
-        offset = place.offset
-        if offset < 0:
-            offset = (source.size + offset) // place.alignment * place.alignment + place.skip
-        width = len(next(iter(place.magics)))
-        if offset < 0 or offset + width > source.size:
+    for offset, width, magics, alignment, skip, if_blank, on_disks in _prepared():
+        if on_disks and not whole_disk:
             continue
         try:
-            if place.if_blank:
-                if blank is None:
-                    blank = (head or source.read_at(0, len(BLANK))) == BLANK
-                if not blank:
-                    continue
-            if offset + width <= len(head):
-                found = place.magics.get(head[offset : offset + width])
+            if 0 <= offset <= len(head) - width:
+                found = magics.get(head[offset : offset + width])
             else:
-                found = place.magics.get(source.read_at(offset, width))
+                if offset < 0:
+                    offset = (source.size + offset) // alignment * alignment + skip
+                if offset < 0 or offset + width > source.size:
+                    continue
+                if if_blank:
+                    if blank is None:
+                        blank = (head or source.read_at(0, len(BLANK))) == BLANK
+                    if not blank:
+                        continue
+                found = magics.get(source.read_at(offset, width))
         except StructureError as error:
             failure = failure or error
             continue
@@ -178,6 +177,12 @@ def recognise(source: BlockSource, *, whole_disk: bool) -> tuple[list[str], Stru
     if _begins_with_cycles(source):
         modules["xfs_log"] = None
     return list(modules), failure
+
+
+@cache
+def _prepared() -> tuple[tuple[int, int, dict[bytes, str], int, int, bool, bool], ...]:
+    """Offset, width, magics, alignment, skip, if_blank and whole_disk of each place; plain, as each is asked often."""
+    return tuple((place.offset, len(next(iter(place.magics))), *place[1:]) for place in PLACES)
 
 
 def _begins_with_cycles(source: BlockSource) -> bool:
