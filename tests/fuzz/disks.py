@@ -16,7 +16,7 @@ from pathlib import Path
 from preflight.filesystems import index as superblocks
 from preflight.formats import index as containers
 from preflight.units import KiB, MiB
-from tests.formats import test_vhd
+from tests.formats import vhd_images
 from tests.fuzz import filesystems
 from tests.fuzz.bases import Sparse
 from tests.fuzz.guests import TREE
@@ -275,11 +275,11 @@ def _group() -> str:
 
 def _built_vhds() -> list[Sparse]:
     """Dynamic and differencing disks of blocks of 2 KiB, so that the table has many."""
-    both = test_vhd.footer(disk_type=3, data_offset=512)
-    child = test_vhd.footer(disk_type=4, data_offset=512)
+    both = vhd_images.footer(disk_type=3, data_offset=512)
+    child = vhd_images.footer(disk_type=4, data_offset=512)
     name = "parent.vhd".encode("utf-16-be").ljust(512, b"\0")
-    images = [test_vhd.dynamic(copy=both, tail=both), test_vhd.fixed()]
-    images.append(test_vhd.dynamic(copy=child, tail=child, head=test_vhd.header(parent_unicode_name=name)))
+    images = [vhd_images.dynamic(copy=both, tail=both), vhd_images.fixed()]
+    images.append(vhd_images.dynamic(copy=child, tail=child, head=vhd_images.header(parent_unicode_name=name)))
     return [Sparse.of_pieces(len(data), (0, data)) for data in images]
 
 

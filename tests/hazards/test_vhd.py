@@ -9,7 +9,7 @@ import pytest
 from preflight.facts import Unknown
 from preflight.units import GiB, KiB, MiB
 from tests.formats import qcow2_images
-from tests.formats.test_vhd import BLOCKS_AT, HEADER_AT, NONE, TABLE_AT, dynamic, fixed, footer, header
+from tests.formats.vhd_images import BLOCKS_AT, HEADER_AT, NONE, TABLE_AT, dynamic, fixed, footer, header
 from tests.hazards.rows import hazard, seen, told
 from tests.tables.disks import boot_record, record
 
