@@ -207,9 +207,10 @@ def _verify_quotas(filesystem: Btrfs) -> None:
         if entry and entry[0][1] == layouts.QGROUP_STATUS_KEY and len(entry[1]) >= QGROUP_STATUS.size:
             (flags,) = QGROUP_STATUS.unpack_from(entry[1])
             if flags & QGROUP_STATUS_RESCAN and not flags & QGROUP_STATUS_ON:
-                # Seen once, with Linux 6.18: the mount hangs in the kernel, and with it every later sync(2).
+                # Seen once, with Linux 6.18.44, and not tried again: the mount hung in the kernel, and with it every
+                # later sync(2).
                 raise ContentsError(
-                    f"btrfs QGROUP_STATUS: flags is {flags:#x}, a rescan of quotas that are off: no mount of it ends"
+                    f"btrfs QGROUP_STATUS: flags is {flags:#x}, a rescan of quotas that are off: Linux was seen to hang"
                 )
 
 
